@@ -1,0 +1,328 @@
+"""Phase 1, one unit: frames to examples and verdicts, through the row steps, to encoded lines.
+
+Pure: the same unit gives the same result wherever it runs. Nothing here knows how many records
+stand before the unit; `record` counts from its first one until the parent adds the base.
+"""
+
+from __future__ import annotations
+
+import pickle
+from array import array
+from typing import Any
+
+import msgspec
+
+from dollymix import formats
+from dollymix.blocks import Columns
+from dollymix.decoding import FAILURES, Problem, explain_failure
+from dollymix.errors import InputError
+from dollymix.example import Dolly, Example, Origin
+from dollymix.framing import CutError, Frame, Framing, Unit
+from dollymix.framing.json_array import SyntaxFault
+from dollymix.framing.units import read_frames
+from dollymix.ledger import SourceCounts, Verdict
+from dollymix.steps import GroupStep, RowStep
+
+DEFAULT_CATEGORY = "open_qa"
+
+
+class FileSetup(msgspec.Struct, frozen=True):
+    """What a worker must know of one file. `shapes`: the formats its records may have."""
+
+    name: str
+    framing: Framing
+    shapes: tuple[str, ...]
+
+
+class SourceSetup(msgspec.Struct, frozen=True):
+    """What a worker must know of one source. `category`: None for the record's own."""
+
+    name: str
+    files: tuple[FileSetup, ...]
+    options: dict[str, Any]
+    category: str | None
+    row_steps: tuple[RowStep, ...]
+    group_steps: tuple[int, ...]
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """What every worker is told once. A source names its group steps by their number."""
+
+    sources: tuple[SourceSetup, ...]
+    group_steps: tuple[GroupStep, ...] = ()
+
+
+class Rejected(msgspec.Struct):
+    """A verdict on a record, with the record's place; `raw` is None but for its first verdict."""
+
+    verdict: Verdict
+    start: int
+    end: int
+    line: int | None
+    raw: bytes | None
+
+
+class Fault(msgspec.Struct):
+    """The reason why the file cannot be read further."""
+
+    reason: str
+    message: str
+    byte: int | None
+
+
+class UnitResult(msgspec.Struct):
+    """All that came of a unit. `text` holds the encoded lines, `line_ends` where each ends."""
+
+    unit: tuple[int, int, int, int]
+    last: bool = False
+    bad_cut: bool = False
+    fault: Fault | None = None
+    records: int = 0
+    lines: int = 0
+    counts: SourceCounts = msgspec.field(default_factory=SourceCounts)
+    rejected: list[Rejected] = []
+    dropped: list[Verdict] = []
+    text: Any = b""
+    line_ends: Any = b""
+    columns: Any = b""
+    rows: int = 0
+    keys: dict[int, bytes] = {}
+
+
+class Converter:
+    """Converts units; picklable, so that it can be told to a worker once."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._shapes: dict[tuple[int, str], _Shape] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Converter, (self._setup,)
+
+    def __call__(self, unit: Unit) -> UnitResult:
+        """The result of one unit."""
+        if isinstance(unit.data, InputError):
+            failed = Fault(unit.data.reason, unit.data.message, unit.data.byte)
+            return UnitResult((unit.source, unit.file, unit.start, unit.end), fault=failed)
+        source = self._setup.sources[unit.source]
+        file = source.files[unit.file]
+        place = (unit.source, unit.file, unit.start, unit.end)
+        try:
+            lines = read_frames(unit, file.framing)
+        except CutError:
+            return UnitResult(place, bad_cut=True)
+        except SyntaxFault as fault:
+            return UnitResult(place, fault=Fault(fault.reason, fault.message, fault.byte))
+        shapes = [self._shape(unit.source, name) for name in file.shapes]
+        work = _Work(source, file, shapes, self._setup.group_steps)
+        for number, frame in enumerate(lines.frames):
+            bad = lines.undecodable.get(number)
+            if bad is None:
+                work.record(number, frame)
+            else:
+                work.refused(number, frame, Problem("encoding.invalid", "", bad))
+            if work.fault is not None:
+                return UnitResult(place, fault=work.fault)
+        result = work.result(place, len(lines.frames), lines.lines)
+        result.last = unit.last
+        return result
+
+    def _shape(self, source: int, name: str) -> _Shape:
+        key = source, name
+        if key not in self._shapes:
+            self._shapes[key] = _Shape(name, self._setup.sources[source].options)
+        return self._shapes[key]
+
+
+class _Shape:
+    """A format ready for work: its decoder and its options."""
+
+    def __init__(self, name: str, options: dict[str, Any]) -> None:
+        self.name = name
+        self.format = formats.load(name)
+        known = self.format.Options.__struct_fields__
+        mine = {key: value for key, value in options.items() if key in known}
+        self.options = msgspec.convert(mine, self.format.Options)
+        self.decode = msgspec.json.Decoder(self.format.Row).decode
+        self.parse = self.format.parse
+        self.recover = getattr(self.format, "recover", None)
+
+
+_keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encoder = msgspec.json.Encoder()
+
+
+class _Work:
+    """One unit while it is converted."""
+
+    def __init__(
+        self,
+        source: SourceSetup,
+        file: FileSetup,
+        shapes: list[_Shape],
+        group_steps: tuple[GroupStep, ...],
+    ) -> None:
+        self.source = source
+        self.file = file
+        self.shapes = shapes
+        self.group_steps = [(n, group_steps[n]) for n in source.group_steps]
+        self.counts = SourceCounts()
+        self.fault: Fault | None = None
+        self.rejected: list[Rejected] = []
+        self.dropped: list[Verdict] = []
+        self.text = bytearray()
+        self.line_ends = array("I")
+        self.columns = Columns([], [], [], [], [], {})
+        self.keys = {number: bytearray() for number, _ in self.group_steps}
+
+    def record(self, number: int, frame: Frame) -> None:
+        """Convert one record."""
+        shape = self.shapes[0]
+        origin = Origin(self.source.name, self.file.name, number)
+        try:
+            row = shape.decode(frame.data)
+        except FAILURES as error:
+            parsed = self._other_shape(origin, frame, explain_failure(frame.data, error))
+        else:
+            parsed = shape.parse(row, frame.data, origin, shape.options)
+        if parsed is not None:
+            self._count(parsed, frame)
+            for example in parsed.examples:
+                self._example(example, frame)
+
+    def _other_shape(
+        self, origin: Origin, frame: Frame, problem: Problem
+    ) -> formats.Parsed | None:
+        """A record that has not the first shape: another the file may have, or part by part."""
+        if problem.costs_file and self.file.framing.kind != "jsonl":
+            byte = frame.start
+            self.fault = Fault(problem.reason, f"record {problem.message}", byte)
+            return None
+        if problem.reason.startswith("schema."):
+            shape = self._recognise(frame)
+            if shape is not None:
+                row = formats.decode_part(frame.data, msgspec.json.Decoder(shape.format.Row))
+                if not isinstance(row, Problem):
+                    return shape.parse(row, frame.data, origin, shape.options)
+                problem = row
+            else:
+                shape = self.shapes[0]
+            if shape.recover is not None and problem.reason != "schema.not_object":
+                recovered: formats.Parsed = shape.recover(
+                    frame.data, problem, origin, shape.options
+                )
+                return recovered
+        return formats.only_rejected(origin, problem)
+
+    def _recognise(self, frame: Frame) -> _Shape | None:
+        """Another shape of the file whose signature the record bears, where there are several."""
+        if len(self.shapes) < 2:
+            return None
+        keys = formats.decode_part(frame.data, _keys)
+        if isinstance(keys, Problem):
+            return None
+        name = formats.recognise(set(keys), [shape.name for shape in self.shapes])
+        return next((s for s in self.shapes[1:] if s.name == name), None)
+
+    def refused(self, number: int, frame: Frame, problem: Problem) -> None:
+        """Reject a record that cannot even be decoded."""
+        origin = Origin(self.source.name, self.file.name, number)
+        self._count(formats.only_rejected(origin, problem), frame)
+
+    def _count(self, parsed: formats.Parsed, frame: Frame) -> None:
+        counts = self.counts
+        counts.parts += parsed.parts
+        counts.parts_used += parsed.parts_used
+        counts.examples += len(parsed.examples)
+        if parsed.examples:
+            counts.with_examples += 1
+        elif parsed.parts:
+            counts.only_rejected += 1
+        else:
+            counts.empty += 1
+        raw: bytes | None = bytes(frame.data) if parsed.verdicts else None
+        for verdict in parsed.verdicts:
+            counts.rejected_verdict(verdict)
+            self.rejected.append(Rejected(verdict, frame.start, frame.end, frame.line, raw))
+            raw = None
+
+    def _example(self, example: Example, frame: Frame) -> None:
+        for code in example.flags:
+            self.counts.warn(code)
+        made, changed = example, []
+        for step in self.source.row_steps:
+            judged = step(made)
+            if isinstance(judged, Verdict):
+                self.counts.dropped(judged)
+                self.dropped.append(judged)
+                return
+            if judged is not made:
+                changed.append(type(step).__module__.rpartition(".")[2])
+                made = judged
+        self._keep(made, changed, frame)
+
+    def _keep(self, example: Example, changed: list[str], frame: Frame) -> None:
+        category = self._category(example)
+        line = Dolly(example.instruction, example.context, example.response, category)
+        _encoder.encode_into(line, self.text, len(self.text))
+        self.text += b"\n"
+        self.line_ends.append(len(self.text))
+        columns, origin = self.columns, example.origin
+        number = len(columns.records)
+        columns.records.append(origin.record)
+        columns.paths.append(origin.path)
+        columns.starts.append(frame.start)
+        columns.ends.append(frame.end)
+        columns.groups.append(example.group)
+        if changed:
+            columns.sparse.setdefault("steps", []).append((number, changed))
+        for name, value in _extras(example):
+            columns.sparse.setdefault(name, []).append((number, value))
+        # Behind the encoding, which leaves the texts' UTF-8 beside them.
+        for step_number, step in self.group_steps:
+            self.keys[step_number] += step.key(example)
+
+    def _category(self, example: Example) -> str:
+        asked = self.source.category
+        if asked == "auto":
+            return "closed_qa" if example.context else DEFAULT_CATEGORY
+        return asked or example.category or DEFAULT_CATEGORY
+
+    def result(self, place: tuple[int, int, int, int], records: int, lines: int) -> UnitResult:
+        """All that came of the unit."""
+        self.counts.records = records
+        return UnitResult(
+            place,
+            records=records,
+            lines=lines,
+            counts=self.counts,
+            rejected=self.rejected,
+            dropped=self.dropped,
+            text=pickle.PickleBuffer(self.text),
+            line_ends=pickle.PickleBuffer(self.line_ends),
+            columns=pickle.PickleBuffer(msgspec.msgpack.encode(self.columns)),
+            rows=len(self.line_ends),
+            keys={number: bytes(keys) for number, keys in self.keys.items()},
+        )
+
+
+def _extras(example: Example) -> list[tuple[str, Any]]:
+    """The fields that few examples have, as the lineage keeps them; JSON where they have parts."""
+    found: list[tuple[str, Any]] = []
+    if example.meta is not None:
+        found.append(("meta", _encoder.encode(example.meta).decode()))
+    if example.answer_start is not None:
+        found.append(("answer_start", example.answer_start))
+    if example.flags:
+        found.append(("flags", list(example.flags)))
+    if example.system:
+        found.append(("system", example.system))
+    if example.rejected:
+        found.append(("rejected", example.rejected))
+    if example.tools is not None:
+        found.append(("tools", bytes(example.tools).decode()))
+    if example.history:
+        found.append(("history", _encoder.encode(example.history).decode()))
+    if example.after:
+        found.append(("after", _encoder.encode(example.after).decode()))
+    return found

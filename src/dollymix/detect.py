@@ -1,0 +1,199 @@
+"""Which formats the records of a file have, with the evidence, and which keys nobody reads."""
+
+from __future__ import annotations
+
+import typing
+from collections import Counter
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from dollymix import formats
+from dollymix.decoding import FAILURES, join
+from dollymix.errors import InputError
+from dollymix.framing import Frame, Framing, Input, json_array, jsonl
+from dollymix.framing.inputs import show
+from dollymix.framing.sniff import Declared, Sample, sniff
+from dollymix.text import quoted
+
+# Of each file so many records are looked at, as far as they stand in its first 4 MiB.
+SAMPLE_RECORDS = 1000
+
+_object = msgspec.json.Decoder(dict[str, Raw])
+_list = msgspec.json.Decoder(list[Raw])
+
+
+class Detected(msgspec.Struct, frozen=True):
+    """What a file holds. `shapes` are its formats, the commonest first; `unread` maps the path of
+    a key that nobody reads to how many of the `sampled` records have it."""
+
+    framing: Framing
+    shapes: tuple[str, ...]
+    evidence: str
+    sampled: int
+    unread: dict[str, int]
+
+
+def detect(
+    source: Input,
+    declared: str | None = None,
+    framing: Declared = "auto",
+    encoding: str | None = None,
+) -> Detected:
+    """What the file holds, told from its beginning; `declared` is the format a recipe names.
+
+    Raises InputError where no record is of a known format (`format.unknown`), or where the
+    document holds no list of records (`schema.top_level`).
+    """
+    keys = formats.record_keys() if declared is None else formats.load(declared).RECORDS_AT
+    sample = sniff(source, keys, framing, encoding)
+    records = _records(sample)
+    place = show(source.path) + (f"!{show(source.member)}" if source.member else "")
+    found = Counter(formats.recognise(set(record)) for record in records)
+    unknown = found.pop(None, 0)
+    if declared is not None:
+        _check_document(sample.framing, declared, records, place)
+        shapes: tuple[str, ...] = (declared,)
+        evidence = "named in the recipe"
+    elif not found:
+        raise _nothing_known(sample.framing, records, place)
+    else:
+        shapes = tuple(name for name, _ in found.most_common())
+        evidence = _evidence(found, unknown, records)
+    row = formats.load(shapes[0]).Row
+    unread = _unread(records, row) if len(shapes) == 1 else {}
+    return Detected(sample.framing, shapes, evidence, len(records), unread)
+
+
+def sample_frames(sample: Sample) -> list[Frame]:
+    """The first records of a file, as far as its sample holds them whole."""
+    framing = msgspec.structs.replace(sample.framing, encoding="utf-8")
+    data, start = sample.data, framing.start
+    if framing.kind == "jsonl":
+        if not sample.whole:
+            data = data[: data.rfind(b"\n") + 1]
+        return jsonl.frames(data, start, "utf-8").frames[:SAMPLE_RECORDS]
+    try:
+        if sample.whole:
+            return json_array.frames(data, start, framing, last=True)[:SAMPLE_RECORDS]
+        if framing.kind == "object":
+            return []
+        borders = [m.end() for m in json_array.border(framing.first_key).finditer(data)]
+        ends = borders[:SAMPLE_RECORDS][-1:] or json_array.Scanner().scan(data)[-1:]
+        return json_array.frames(data[: ends[0]], start, framing, last=False) if ends else []
+    except (json_array.SyntaxFault, json_array.CutError):
+        # The build says what is wrong, and where; here whatever is whole will do.
+        ends = json_array.Scanner().scan(data)[:SAMPLE_RECORDS]
+        starts = [0, *ends]
+        return [
+            Frame(data[a : b - 1].strip(), start + a, start + b)
+            for a, b in zip(starts, ends, strict=False)
+        ]
+
+
+def _records(sample: Sample) -> list[dict[str, Raw]]:
+    records: list[dict[str, Raw]] = []
+    for frame in sample_frames(sample):
+        try:
+            records.append(_object.decode(frame.data))
+        except FAILURES:
+            continue
+    return records
+
+
+def _check_document(
+    framing: Framing, declared: str, records: list[dict[str, Raw]], place: str
+) -> None:
+    """Refuse a document that is one object and no record of the format."""
+    if framing.kind != "object":
+        return
+    fits = records and formats.recognise(set(records[0]), [declared]) is not None
+    if fits and not (framing.key and "paragraphs" in records[0]):
+        return
+    raise InputError("schema.top_level", place, f"is {_object_kind(records)}, no {declared} records")
+
+
+def _object_kind(records: list[dict[str, Raw]]) -> str:
+    if not records:
+        return "one object"
+    first = {bytes(value)[:1] for value in records[0].values()}
+    names = ", ".join(quoted(key, 30) for key in list(records[0])[:4])
+    if first == {b"["}:
+        return f"an object of lists (column by column?), its keys {names}"
+    if first == {b"{"}:
+        return f"an object of objects (records by key?), its keys {names}"
+    return f"one object with the keys {names}"
+
+
+def _nothing_known(framing: Framing, records: list[dict[str, Raw]], place: str) -> InputError:
+    known = ", ".join(formats.names())
+    hint = f"Known are: {known}. Name one with `format:`, or leave the file out"
+    if framing.kind == "object" and not framing.key:
+        return InputError("schema.top_level", place, f"is {_object_kind(records)}. {hint}")
+    if not records:
+        return InputError("format.unknown", place, f"holds no JSON object to be known by. {hint}")
+    keys = Counter(key for record in records for key in record)
+    shown = ", ".join(quoted(key, 30) for key, _ in keys.most_common(5))
+    message = f"has records of no known format: their keys are {shown}. {hint}"
+    return InputError("format.unknown", place, message)
+
+
+def _evidence(found: Counter[str | None], unknown: int, records: list[dict[str, Raw]]) -> str:
+    total = len(records)
+    parts = []
+    for name, count in found.most_common():
+        assert name is not None
+        signature = max(
+            (s for s in formats.load(name).SIGNATURE if any(s <= set(r) for r in records)), key=len
+        )
+        keys = ", ".join(f"`{key}`" for key in sorted(signature))
+        parts.append(f"{name}: {keys} in {count} of {total} records")
+    if unknown:
+        parts.append(f"{unknown} of no known format")
+    return "; ".join(parts)
+
+
+def _unread(records: list[dict[str, Raw]], row: type[msgspec.Struct]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for record in records:
+        counts.update(_unknown(record, row))
+    return dict(sorted(counts.items()))
+
+
+def _unknown(record: dict[str, Raw], row: type[msgspec.Struct]) -> set[str]:
+    """The paths of keys for which the shape has no field, in the record and in its lists."""
+    found: set[str] = set()
+    nested = _fields(row)
+    for key, value in record.items():
+        if key not in nested:
+            found.add(key)
+            continue
+        inner = nested[key]
+        if inner is None:
+            continue
+        for part in _parts(value):
+            found |= {join(f"{key}[]", path) for path in _unknown(part, inner)}
+    return found
+
+
+def _parts(value: Raw) -> list[dict[str, Raw]]:
+    """The objects in a list, or the one object; nothing where the shape is another."""
+    try:
+        if bytes(memoryview(value)[:1]) == b"{":
+            return [_object.decode(value)]
+        return [_object.decode(part) for part in _list.decode(value)]
+    except FAILURES:
+        return []
+
+
+def _fields(row: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct] | None]:
+    """The names of a shape's fields in JSON, with the shape of what is inside where there is one."""
+    return {field.encode_name: _inner(field.type) for field in msgspec.structs.fields(row)}
+
+
+def _inner(annotation: Any) -> type[msgspec.Struct] | None:
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return annotation
+    found = (_inner(argument) for argument in typing.get_args(annotation))
+    return next((shape for shape in found if shape is not None), None)

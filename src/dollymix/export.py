@@ -1,0 +1,525 @@
+"""Phase 3: the examples that stay, into splits, shards and lineage.
+
+Lines are copied as they are; nothing is parsed again but for columnar and other views.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import xxhash
+
+from dollymix import formats
+from dollymix.blocks import Block, Columns, Index
+from dollymix.blocks import read as read_blocks
+from dollymix.decide import Decisions, Drop
+from dollymix.errors import BuildError
+from dollymix.example import Dolly, Example, Message, Origin, identifier
+from dollymix.ledger import Ledger, SourceCounts
+from dollymix.manifest import OutputFile, sha256_of
+
+SHARD_BYTES = 500_000_000
+ROW_GROUP = 10_000
+_SPARSE = (
+    "steps", "flags", "system", "history", "after", "tools", "rejected", "answer_start", "meta",
+)  # fmt: skip
+_HEAD = struct.Struct("<QII")
+_BUCKET_BYTES = 64 << 20
+
+
+class Names(msgspec.Struct, frozen=True):
+    """What a block's numbers stand for: its source, its file, the source's licence."""
+
+    source: str
+    files: tuple[str, ...]
+    licence: str | None
+
+
+class Shards:
+    """The JSON Lines of one split. A shard closes at the first line past `SHARD_BYTES`."""
+
+    def __init__(self, split: str, open_file: Callable[[str], Any]) -> None:
+        self.split = split
+        self._open = open_file
+        self.finished: list[OutputFile] = []
+        self._digest = hashlib.sha256()
+        self.length = 0
+        self.rows = 0
+
+    @property
+    def name(self) -> str:
+        """The file of the shard that is written now, below the build's folder."""
+        return f"dolly/{self.split}/{len(self.finished):05d}.jsonl"
+
+    def write(self, text: Any, ends: Any) -> list[int]:
+        """Write lines; `ends` are offsets in `text`. Returns the row counts of shards closed."""
+        view, closed, start, first = memoryview(text), [], 0, 0
+        while self.length + (len(view) - start) >= SHARD_BYTES:
+            room = SHARD_BYTES - self.length
+            row = next((i for i in range(first, len(ends)) if ends[i] - start >= room), None)
+            if row is None:
+                break
+            self._append(view[start : ends[row]], row + 1 - first)
+            start, first = ends[row], row + 1
+            closed.append(self.close())
+        self._append(view[start:], len(ends) - first)
+        return closed
+
+    def _append(self, view: memoryview, rows: int) -> None:
+        if rows:
+            self._open(f"out/{self.name}").write(view)
+            self._digest.update(view)
+            self.length += len(view)
+            self.rows += rows
+
+    def close(self) -> int:
+        """Close the shard; returns its rows."""
+        rows = self.rows
+        if rows:
+            done = OutputFile(self.name, self.length, self._digest.hexdigest(), rows, self.split)
+            self.finished.append(done)
+        self._digest, self.length, self.rows = hashlib.sha256(), 0, 0
+        return rows
+
+    def state(self) -> dict[str, Any]:
+        """What must be known to go on after a crash."""
+        return {"finished": list(self.finished), "length": self.length, "rows": self.rows}
+
+    def restore(self, state: dict[str, Any], root: Path) -> None:
+        """Go on from a state; the digest of the unfinished shard is taken again."""
+        self.finished = msgspec.convert(msgspec.to_builtins(state["finished"]), list[OutputFile])
+        self.length, self.rows = state["length"], state["rows"]
+        self._digest = hashlib.sha256()
+        if self.length:
+            with open(root / "out" / self.name, "rb") as file:
+                while piece := file.read(1 << 20):
+                    self._digest.update(piece)
+
+
+class Splitter:
+    """Shares of groups by a seeded hash of source and group (XXH3, 64 bits)."""
+
+    def __init__(self, shares: dict[str, float], seed: int) -> None:
+        self.names = list(shares) or ["train"]
+        self._seed = seed
+        self._edges: list[float] = []
+        total = 0.0
+        for name in self.names[:-1]:
+            total += shares[name]
+            self._edges.append(total * 2.0**64)
+
+    def split(self, source: str, group: str) -> int:
+        """The number of the split of a group."""
+        rank = xxhash.xxh3_64_intdigest(f"{self._seed}\0{source}\0{group}".encode())
+        return next((i for i, edge in enumerate(self._edges) if rank < edge), len(self._edges))
+
+    def rows(self, names: Names, block: Block, columns: Columns) -> list[int]:
+        """The split of each of a block's examples."""
+        if len(self.names) == 1:
+            return [0] * block.rows
+        file = names.files[block.file]
+        known: dict[str, int] = {}
+        found: list[int] = []
+        for record, group in zip(columns.records, columns.groups, strict=True):
+            # An example without a group is bound to its record alone.
+            key = f"g{group}" if group else f"r{file}#{block.base + record}"
+            if key not in known:
+                known[key] = self.split(names.source, key)
+            found.append(known[key])
+        return found
+
+
+class Lineage:
+    """The table beside the lines of one split, shard by shard."""
+
+    def __init__(self, split: str, out: Path) -> None:
+        import pyarrow as pa
+
+        self._split = split
+        self._out = out
+        self._schema = _schema(pa)
+        self._writer: Any = None
+        self._columns: dict[str, list[Any]] = {name: [] for name in self._schema.names}
+        self.finished: list[OutputFile] = []
+        self._rows = 0
+
+    @property
+    def _name(self) -> str:
+        return f"lineage/{self._split}/{len(self.finished):05d}.parquet"
+
+    def add(self, rows: dict[str, list[Any]]) -> None:
+        """Add rows, each column a list."""
+        for name, values in rows.items():
+            self._columns[name] += values
+        while len(self._columns["id"]) >= ROW_GROUP:
+            self._write(ROW_GROUP)
+
+    def _write(self, count: int) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self._writer is None:
+            path = self._out / self._name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = pq.ParquetWriter(
+                path, self._schema, compression="zstd", use_dictionary=["source", "file", "licence"]
+            )
+        arrays = []
+        for field in self._schema:
+            values = self._columns[field.name]
+            arrays.append(pa.array(values[:count], type=field.type))
+            self._columns[field.name] = values[count:]
+        table = pa.Table.from_arrays(arrays, schema=self._schema)
+        self._writer.write_table(table, row_group_size=ROW_GROUP)
+        self._rows += count
+
+    def close_shard(self) -> None:
+        """Write what is left and close the file."""
+        if self._columns["id"]:
+            self._write(len(self._columns["id"]))
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._writer = None
+        path = self._out / self._name
+        size = path.stat().st_size
+        self.finished.append(
+            OutputFile(self._name, size, sha256_of(path), self._rows, self._split)
+        )
+        self._rows = 0
+
+
+def _schema(pa: Any) -> Any:
+    text, number, texts = pa.string(), pa.int64(), pa.list_(pa.string())
+    return pa.schema(
+        [
+            ("id", text), ("source", text), ("file", text), ("record", number), ("path", text),
+            ("byte_start", number), ("byte_end", number), ("copy", pa.int32()), ("steps", texts),
+            ("licence", text), ("group", text), ("flags", texts), ("system", text),
+            ("history", text), ("after", text), ("tools", text), ("rejected", text),
+            ("answer_start", number), ("meta", text),
+        ]
+    )  # fmt: skip
+
+
+def lineage_rows(names: Names, block: Block, columns: Columns) -> dict[str, list[Any]]:
+    """The lineage of all examples of a block, each column a list."""
+    file, count = names.files[block.file], block.rows
+    records = [block.base + record for record in columns.records]
+    found: dict[str, list[Any]] = {
+        "id": [
+            identifier(names.source, file, record, path)
+            for record, path in zip(records, columns.paths, strict=True)
+        ],
+        "source": [names.source] * count,
+        "file": [file] * count,
+        "record": records,
+        "path": columns.paths,
+        "byte_start": columns.starts,
+        "byte_end": columns.ends,
+        "copy": [0] * count,
+        "licence": [names.licence] * count,
+        "group": [group or None for group in columns.groups],
+    }
+    for name in _SPARSE:
+        values: list[Any] = [None] * count
+        for row, value in columns.sparse.get(name, ()):
+            values[row] = value
+        found[name] = values
+    return found
+
+
+class Exporter:
+    """Writes the lines and lineage of all splits, in canonical or shuffled order."""
+
+    def __init__(
+        self,
+        out: Path,
+        work: Path,
+        sources: list[Names],
+        splitter: Splitter,
+        ledger: Ledger,
+        open_file: Callable[[str], Any],
+    ) -> None:
+        self._out = out
+        self._work = work
+        self._sources = sources
+        self._splitter = splitter
+        self._ledger = ledger
+        self._open = open_file
+        self.shards = [Shards(name, open_file) for name in splitter.names]
+        self._lineage = [Lineage(name, out) for name in splitter.names]
+
+    def write_lineage(self, done: Shards) -> None:
+        """The lineage of lines that convert wrote already: one split, nothing dropped."""
+        self.shards = [done]
+        done.close()
+        lineage = self._lineage[0]
+        shard_ends = [output.rows or 0 for output in done.finished]
+        left = shard_ends.pop(0) if shard_ends else 0
+        for block in read_blocks(str(self._work / "blocks")):
+            names = self._sources[block.source]
+            rows = lineage_rows(names, block, block.columns())
+            self._counts(names).written += block.rows
+            start = 0
+            while block.rows - start >= left and left:
+                lineage.add({name: values[start : start + left] for name, values in rows.items()})
+                lineage.close_shard()
+                start, left = start + left, shard_ends.pop(0) if shard_ends else 0
+            if start < block.rows:
+                lineage.add({name: values[start:] for name, values in rows.items()})
+                left -= block.rows - start
+        lineage.close_shard()
+
+    def write(self, decisions: Decisions, index: Index, shuffle_seed: int | None) -> None:
+        """Copy the lines that stay from the working lines."""
+        drops = _Drops(decisions)
+        spool = None if shuffle_seed is None else _Spool(self._work, shuffle_seed)
+        position = first = 0
+        with open(self._work / "lines", "rb", buffering=0) as lines:
+            for block in read_blocks(str(self._work / "blocks")):
+                size = block.text_bytes
+                text = memoryview(os.pread(lines.fileno(), size, position))
+                if len(text) < size:
+                    raise BuildError(f"{self._work / 'lines'}: became shorter while it was read")
+                gone = drops.until(first, first + block.rows)
+                self._block(block, text, gone, first, index, spool)
+                position, first = position + size, first + block.rows
+        if spool is not None:
+            for split, row, line in spool.sorted_rows():
+                self._emit(split, {name: [v] for name, v in row.items()}, line, [len(line)])
+        for shards, lineage in zip(self.shards, self._lineage, strict=True):
+            shards.close()
+            lineage.close_shard()
+
+    def lineage_files(self) -> list[OutputFile]:
+        """The finished lineage files of all splits."""
+        return [file for lineage in self._lineage for file in lineage.finished]
+
+    def _counts(self, names: Names) -> SourceCounts:
+        return self._ledger.sources[names.source]
+
+    def _block(
+        self,
+        block: Block,
+        text: memoryview,
+        gone: list[Drop],
+        first: int,
+        index: Index,
+        spool: _Spool | None,
+    ) -> None:
+        names, columns = self._sources[block.source], block.columns()
+        counts = self._counts(names)
+        counts.written += block.rows - len(gone)
+        splits = self._splitter.rows(names, block, columns)
+        rows = lineage_rows(names, block, columns)
+        ends = block.ends()
+        for drop in gone:
+            row = drop.ordinal - first
+            table: dict[str, int] = getattr(counts, drop.why.outcome)
+            table[drop.why.reason] = table.get(drop.why.reason, 0) + 1
+            line = text[ends[row - 1] if row else 0 : ends[row]]
+            self._write_drop(drop, rows, row, line, index)
+        lost = {drop.ordinal - first for drop in gone}
+        if spool is not None:
+            for row in range(block.rows):
+                if row not in lost:
+                    line = text[ends[row - 1] if row else 0 : ends[row]]
+                    spool.add(splits[row], {name: rows[name][row] for name in rows}, line)
+            return
+        for start, end in _runs(block.rows, splits, lost):
+            begin = ends[start - 1] if start else 0
+            part = {name: values[start:end] for name, values in rows.items()}
+            self._emit(
+                splits[start], part, text[begin : ends[end - 1]], [e - begin for e in ends[start:end]]
+            )
+
+    def _emit(self, split: int, rows: dict[str, list[Any]], text: Any, ends: list[int]) -> None:
+        lineage = self._lineage[split]
+        before = self.shards[split].rows
+        closed = self.shards[split].write(text, ends)
+        start = 0
+        for count in closed:
+            end = start + count - before
+            lineage.add({name: values[start:end] for name, values in rows.items()})
+            lineage.close_shard()
+            start, before = end, 0
+        lineage.add({name: values[start:] for name, values in rows.items()})
+
+    def _write_drop(
+        self, drop: Drop, rows: dict[str, list[Any]], row: int, line: Any, index: Index
+    ) -> None:
+        block, columns, other = index.find(drop.because_of)
+        names = self._sources[block.source]
+        because = identifier(
+            names.source,
+            names.files[block.file],
+            block.base + columns.records[other],
+            columns.paths[other],
+        )
+        place = {name: rows[name][row] for name in ("id", "source", "file", "record", "path")}
+        body = dropped_line(place, drop.why._asdict() | {"because_of": because}, bytes(line))
+        self._open("work/duplicates").write(body)
+
+
+class _Drops:
+    """Decisions taken block by block."""
+
+    def __init__(self, decisions: Decisions) -> None:
+        self._source = iter(decisions)
+        self._next = next(self._source, None)
+
+    def until(self, first: int, end: int) -> list[Drop]:
+        found: list[Drop] = []
+        while self._next is not None and self._next.ordinal < end:
+            found.append(self._next)
+            self._next = next(self._source, None)
+        assert not found or found[0].ordinal >= first
+        return found
+
+
+def _runs(count: int, splits: list[int], lost: set[int]) -> Iterator[tuple[int, int]]:
+    """Stretches of rows that stay and go into the same split."""
+    start = None
+    for row in range(count):
+        if row in lost:
+            if start is not None:
+                yield start, row
+            start = None
+        elif start is None:
+            start = row
+        elif splits[row] != splits[start]:
+            yield start, row
+            start = row
+    if start is not None:
+        yield start, count
+
+
+def dropped_line(place: dict[str, Any], verdict: dict[str, Any], line: bytes) -> bytes:
+    """A line of `dropped.jsonl.zst`: where, why, and the example's line itself."""
+    head = msgspec.json.encode(place | verdict)
+    return head[:-1] + b"," + line[1:]
+
+
+class _Spool:
+    """Rows in the order of a seeded hash of their id, sorted outside memory."""
+
+    def __init__(self, work: Path, seed: int) -> None:
+        self._seed = seed
+        self._work = work
+        total = (work / "lines").stat().st_size
+        self._count = 1 << max(0, (total // _BUCKET_BYTES).bit_length())
+        self._files = [open(work / f"spool-{n}", "w+b") for n in range(self._count)]  # noqa: SIM115
+
+    def add(self, split: int, row: dict[str, Any], line: Any) -> None:
+        rank = xxhash.xxh3_64_intdigest(f"{self._seed}\0{row['id']}".encode())
+        body = msgspec.msgpack.encode((split, row))
+        file = self._files[rank * self._count >> 64]
+        file.write(_HEAD.pack(rank, len(body), len(line)))
+        file.write(body)
+        file.write(line)
+
+    def sorted_rows(self) -> Iterator[tuple[int, dict[str, Any], bytes]]:
+        for number, file in enumerate(self._files):
+            file.seek(0)
+            entries = []
+            while head := file.read(_HEAD.size):
+                rank, row_length, line_length = _HEAD.unpack(head)
+                entries.append((rank, file.read(row_length), file.read(line_length)))
+            entries.sort(key=lambda entry: entry[0])
+            for _, body, line in entries:
+                split, row = msgspec.msgpack.decode(body)
+                yield split, row, line
+            file.close()
+            (self._work / f"spool-{number}").unlink()
+
+
+def write_parquet(out: Path, shards: Iterable[OutputFile]) -> list[OutputFile]:
+    """The Dolly lines of the shards as Parquet, a file a shard."""
+    import pyarrow as pa
+    import pyarrow.json as pj
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, pa.string()) for name in Dolly.__struct_fields__])
+    options = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
+    written: list[OutputFile] = []
+    for shard in shards:
+        name = shard.file.replace("dolly/", "dolly-parquet/").replace(".jsonl", ".parquet")
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            open(out / shard.file, "rb") as lines,
+            pq.ParquetWriter(path, schema, compression="zstd") as writer,
+        ):
+            while batch := b"".join(islice(lines, ROW_GROUP)):
+                read = pj.ReadOptions(use_threads=False, block_size=len(batch) + 1)
+                table = pj.read_json(pa.BufferReader(batch), read, options)
+                writer.write_table(table, row_group_size=ROW_GROUP)
+        size = path.stat().st_size
+        written.append(OutputFile(name, size, sha256_of(path), shard.rows, shard.split))
+    return written
+
+
+def write_view(out: Path, view: str, shards: list[OutputFile]) -> list[OutputFile]:
+    """The set in another format's form, as JSON Lines, from the lines and their lineage."""
+    form = formats.load(view)
+    written: list[OutputFile] = []
+    for shard in shards:
+        name = shard.file.replace("dolly/", f"{view}/")
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        encoder = msgspec.json.Encoder()
+        with open(path, "wb") as file:
+            for example in read_examples(out, shard):
+                file.write(encoder.encode(form.render(example)) + b"\n")
+        size = path.stat().st_size
+        written.append(OutputFile(name, size, sha256_of(path), shard.rows, shard.split))
+    return written
+
+
+def read_examples(out: Path, shard: OutputFile) -> Iterator[Example]:
+    """The examples of a shard, whole: the lines and their lineage together."""
+    import pyarrow.parquet as pq
+
+    path = out / shard.file.replace("dolly/", "lineage/").replace(".jsonl", ".parquet")
+    decode = msgspec.json.Decoder(Dolly).decode
+    with open(out / shard.file, "rb") as lines, pq.ParquetFile(path) as lineage:
+        for batch in lineage.iter_batches(batch_size=1000):
+            for row, line in zip(batch.to_pylist(), lines, strict=False):
+                yield _example(decode(line), row)
+
+
+def _example(line: Dolly, row: dict[str, Any]) -> Example:
+    def turns(name: str) -> tuple[Message, ...]:
+        text = row[name]
+        return msgspec.json.decode(text, type=tuple[Message, ...]) if text else ()
+
+    return Example(
+        instruction=line.instruction,
+        context=line.context,
+        response=line.response,
+        category=line.category,
+        origin=Origin(row["source"], row["file"], row["record"], row["path"] or ""),
+        group=row["group"] or "",
+        flags=tuple(row["flags"] or ()),
+        system=row["system"] or "",
+        history=turns("history"),
+        after=turns("after"),
+        tools=msgspec.Raw(row["tools"].encode()) if row["tools"] else None,
+        rejected=row["rejected"] or "",
+        answer_start=row["answer_start"],
+        meta=msgspec.json.decode(row["meta"]) if row["meta"] else None,
+    )
+
+
+def line_ends(ends: Any) -> bytes:
+    """Line ends as the bytes a block keeps."""
+    return bytes(memoryview(ends).cast("B")) if isinstance(ends, array) else bytes(ends)

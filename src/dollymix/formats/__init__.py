@@ -1,0 +1,215 @@
+"""The source formats: each a module that knows one, found by its file name. Pure; knows no file.
+
+A format module has
+
+* a docstring: what it is, where it comes from, a sample, the examples it becomes;
+* `RECORDS_AT`: the keys under which a document may keep its list of records;
+* `SIGNATURE`: sets of keys, any of which tells a record of this format;
+* `Row`: the shape of a record, a `msgspec.Struct`; `Options`: a frozen one, all with defaults;
+* `parse(row, raw, origin, options)`: a record that has the shape to examples and verdicts;
+* `recover(raw, problem, origin, options)`, where a record has parts: one that has not the shape,
+  read part by part, so that a bad part costs itself alone;
+* `render(example)`: the example as a record of this format, ready to be encoded.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from dollymix.decoding import FAILURES, Problem, explain_failure
+from dollymix.errors import UsageError
+from dollymix.example import Example, Message, Origin
+from dollymix.ledger import Verdict, reject
+from dollymix.text import is_blank, nearest
+
+T = TypeVar("T")
+
+
+class Parsed(msgspec.Struct):
+    """What a record became. `parts_used` counts parts that are in an example."""
+
+    parts: int = 1
+    parts_used: int = 0
+    examples: list[Example] = []
+    verdicts: list[Verdict] = []
+
+
+class Format(Protocol):
+    """The contract of a format module; `recover` is there where records have parts."""
+
+    __name__: str
+    __doc__: str | None
+    RECORDS_AT: tuple[str, ...]
+    SIGNATURE: tuple[frozenset[str], ...]
+    Row: type[msgspec.Struct]
+    Options: type[msgspec.Struct]
+
+    def parse(self, row: Any, raw: Any, origin: Origin, options: Any) -> Parsed: ...
+
+    def render(self, example: Example) -> object: ...
+
+
+class Foreign(msgspec.Struct):
+    """Keys to which some format gives a meaning: each row reads them or rejects the record."""
+
+    system: Raw | UnsetType = UNSET
+    history: Raw | UnsetType = UNSET
+    tools: Raw | UnsetType = UNSET
+    rejected: Raw | UnsetType = UNSET
+    chosen: Raw | UnsetType = UNSET
+    images: Raw | UnsetType = UNSET
+    image: Raw | UnsetType = UNSET
+    videos: Raw | UnsetType = UNSET
+    audios: Raw | UnsetType = UNSET
+
+
+class Beside(msgspec.Struct):
+    """What a row says beside its four Dolly fields."""
+
+    system: str = ""
+    history: tuple[Message, ...] = ()
+    tools: Raw | None = None
+    rejected: str = ""
+
+
+_FOREIGN = Foreign.__struct_fields__
+_NOTHING_BESIDE = Beside()
+_ABSENT = frozenset((b"null", b'""', b"[]", b"{}"))
+
+
+def names() -> list[str]:
+    """The names of the formats there are, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def load(name: str) -> Format:
+    """The format of that name; a dotted name is imported as given.
+
+    Raises UsageError for an unknown name. An import error inside a module is shown as it is.
+    """
+    if "." in name:
+        module: Any = importlib.import_module(name)
+        missing = [part for part in ("Row", "Options", "SIGNATURE", "parse") if not hasattr(module, part)]
+        if missing:
+            raise UsageError(f"format `{name}`: the module has no {', '.join(missing)}")
+        return module  # type: ignore[no-any-return]
+    if name not in names():
+        near = nearest(name, names())
+        hint = f" Did you mean `{near}`?" if near else f" There are: {', '.join(names())}."
+        raise UsageError(f"format `{name}`: is not known.{hint}")
+    return importlib.import_module(f"{__name__}.{name}")  # type: ignore[return-value]
+
+
+def recognise(keys: set[str], candidates: list[str] | None = None) -> str | None:
+    """The format whose signature holds the most of these keys, or None where none matches."""
+    best, size = None, 0
+    for name in candidates or names():
+        held = max((len(s) for s in load(name).SIGNATURE if s <= keys), default=0)
+        if held > size:
+            best, size = name, held
+    return best
+
+
+def record_keys() -> tuple[str, ...]:
+    """The keys under which some format's documents keep their records."""
+    return tuple(sorted({key for name in names() for key in load(name).RECORDS_AT}))
+
+
+def decode_part(raw: Any, decoder: msgspec.json.Decoder[T]) -> T | Problem:
+    """A part of a record as a typed value, or the reason why it is none."""
+    try:
+        return decoder.decode(raw)
+    except FAILURES as error:
+        return explain_failure(raw, error)
+
+
+def rejected(origin: Origin, problem: Problem, *, parts: int = 1) -> Verdict:
+    """The verdict on a record or part with that problem."""
+    what = f"`{problem.path}`" if problem.path else "the record"
+    return reject(origin, problem.path, problem.reason, f"{what} {problem.message}", parts=parts)
+
+
+def only_rejected(origin: Origin, problem: Problem) -> Parsed:
+    """A record of one part that came to nothing."""
+    return Parsed(verdicts=[rejected(origin, problem)])
+
+
+def read_beside(row: Foreign, supported: tuple[str, ...]) -> Beside | Problem:
+    """The foreign keys of a row: those supported are read, any other that says something is a
+    problem. A null, an empty string, list or object counts as absent."""
+    found = _NOTHING_BESIDE
+    for name in _FOREIGN:
+        raw: Raw | UnsetType = getattr(row, name)
+        if raw is UNSET or bytes(raw) in _ABSENT:
+            continue
+        if name not in supported:
+            return Problem(
+                "schema.unsupported_field",
+                name,
+                "says something that this format has no place for: the record is not read half",
+            )
+        if found is _NOTHING_BESIDE:
+            found = Beside()
+        problem = _read_one(found, name, raw)
+        if problem is not None:
+            return problem
+    return found
+
+
+_ROW_SUPPORTS = ("system", "history", "tools", "rejected")
+
+
+def plain_row(
+    row: Foreign,
+    origin: Origin,
+    instruction: str,
+    context: str | UnsetType | None,
+    response: str,
+    category: str | UnsetType | None = None,
+) -> Parsed:
+    """One example from the fields of a plain row; a blank instruction or response is rejected."""
+    for name, value in (("instruction", instruction), ("response", response)):
+        if is_blank(value):
+            return only_rejected(origin, Problem("schema.empty", name, "is blank"))
+    beside = read_beside(row, _ROW_SUPPORTS)
+    if isinstance(beside, Problem):
+        return only_rejected(origin, beside)
+    example = Example(
+        instruction=instruction,
+        context=context or "",
+        response=response,
+        category=category or "",
+        origin=origin,
+        system=beside.system,
+        history=beside.history,
+        tools=beside.tools,
+        rejected=beside.rejected,
+    )
+    return Parsed(parts_used=1, examples=[example])
+
+
+_text = msgspec.json.Decoder(str)
+_pairs = msgspec.json.Decoder(list[tuple[str, str]])
+
+
+def _read_one(found: Beside, name: str, raw: Raw) -> Problem | None:
+    if name == "tools":
+        found.tools = raw.copy()
+        return None
+    value = decode_part(raw, _pairs) if name == "history" else decode_part(raw, _text)
+    if isinstance(value, Problem):
+        return Problem(value.reason, f"{name}{value.path}", value.message)
+    if isinstance(value, list):
+        found.history = tuple(
+            Message(role, content)
+            for pair in value
+            for role, content in zip(("user", "assistant"), pair, strict=True)
+        )
+    else:
+        setattr(found, name, value)
+    return None

@@ -1,0 +1,184 @@
+"""One JSON document: an array of records, an array under a key, or one object.
+
+The quick way: a candidate cut is a place that looks like the border of two elements. Put between
+brackets, the stretch between two cuts is parsed; since a JSON parser is deterministic, a stretch
+that is a whole array proves its end to be a border, by induction from the beginning of the file.
+The exact way, for what the quick one cannot do: brackets and strings are counted.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from dollymix.framing import CutError, Frame, Framing
+
+_SPACE = re.compile(rb"[ \t\r\n]*")
+_GAP = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
+# A whole string, a bracket or a comma. The possessive quantifiers keep it linear.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
+
+_elements = msgspec.json.Decoder(list[Raw])
+_document = msgspec.json.Decoder(dict[str, Raw])
+
+
+class SyntaxFault(Exception):
+    """The document is broken at `byte` of the file."""
+
+    def __init__(self, reason: str, message: str, byte: int) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.byte = byte
+
+
+def border(first_key: bytes) -> re.Pattern[bytes]:
+    """What the border of two elements looks like that begin with this key."""
+    key = rb"\s*" + re.escape(first_key) + rb"\s*:" if first_key else rb""
+    return re.compile(rb"\}\s*+,(?=\s*\{" + key + rb")")
+
+
+def frames(data: Any, start: int, framing: Framing, *, last: bool) -> list[Frame]:
+    """The elements of a stretch of the document that begins where one begins.
+
+    A stretch ends behind a comma, or, where `last`, at the end of the file. Raises CutError where
+    it does not end at a border, SyntaxFault where the document is broken.
+    """
+    data = bytes(data) if isinstance(data, memoryview) else data
+    try:
+        return _quick(data, start, framing, last=last)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return _exact(data, start, framing, last=last)
+
+
+def _quick(data: Any, start: int, framing: Framing, *, last: bool) -> list[Frame]:
+    if not last:
+        inner = bytearray(len(data) + 1)
+        inner[0], inner[1:], inner[-1] = 0x5B, data, 0x5D
+        return _place(_elements.decode(inner), data, start)
+    if framing.key:
+        head = framing.head
+        value = _document.decode(b"".join((head, data)))[framing.key]
+        parts = [value] if framing.kind == "object" else _elements.decode(value)
+        return _place(parts, data, start)
+    if framing.kind == "object":
+        whole = msgspec.json.decode(data, type=Raw)
+        return _place([whole], data, start)
+    return _place(_elements.decode(b"".join((b"[", data))), data, start)
+
+
+def _place(parts: list[Raw], data: Any, start: int) -> list[Frame]:
+    """The parts with their places: between two there is a comma and white space, nothing else."""
+    space = _SPACE.match(data)
+    assert space is not None
+    position = space.end()
+    found: list[Frame] = []
+    match = _GAP.match
+    for part in parts:
+        end = position + len(memoryview(part))
+        found.append(Frame(part, start + position, start + end))
+        gap = match(data, end)
+        position = gap.end() if gap else end
+    return found
+
+
+def _exact(data: Any, start: int, framing: Framing, *, last: bool) -> list[Frame]:
+    scanner = Scanner()
+    borders = scanner.scan(data)
+    if last and framing.kind == "object":
+        raise SyntaxFault("json.syntax", _why(framing.head + bytes(data)), start)
+    closed = scanner.closed
+    if not last:
+        if closed is not None:
+            message = "has other data behind its array"
+            raise SyntaxFault("json.trailing_data", message, start + closed)
+        if scanner.depth or not borders or borders[-1] != len(data):
+            raise CutError
+        ends = borders
+    else:
+        if closed is None:
+            message = "is cut off: its array does not end"
+            raise SyntaxFault("json.syntax", message, start + len(data))
+        _check_tail(data, closed, start, framing)
+        ends = [*borders, closed + 1]
+    return _cut(data, ends, start, empty_ok=last and not borders)
+
+
+def _check_tail(data: Any, closed: int, start: int, framing: Framing) -> None:
+    """What stands behind the array must end the document."""
+    tail = bytes(data[closed + 1 :])
+    if not framing.key:
+        if tail.strip(b" \t\r\n"):
+            message = "has other data behind its array"
+            raise SyntaxFault("json.trailing_data", message, start + closed + 1)
+        return
+    try:
+        _document.decode(framing.head + b"]" + tail)
+    except (msgspec.DecodeError, RecursionError) as error:
+        message = f"is broken behind its `{framing.key}`: {error}"
+        raise SyntaxFault("json.syntax", message, start + closed + 1) from error
+
+
+def _cut(data: Any, ends: list[int], start: int, *, empty_ok: bool) -> list[Frame]:
+    found: list[Frame] = []
+    view = memoryview(data)
+    position = 0
+    for end in ends:
+        text = bytes(view[position : end - 1])
+        left = len(text) - len(text.lstrip(b" \t\r\n"))
+        stripped = text.strip(b" \t\r\n")
+        if not stripped and not (empty_ok and len(ends) == 1):
+            raise SyntaxFault("json.syntax", "has a comma too many", start + position)
+        if stripped:
+            first = start + position + left
+            found.append(Frame(stripped, first, first + len(stripped)))
+        position = end
+    return found
+
+
+def _why(data: bytes) -> str:
+    try:
+        msgspec.json.decode(data, type=Raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return f"is not JSON: {error}"
+    return "is not JSON"
+
+
+class Scanner:
+    """Finds where elements end, by counting brackets outside strings; fed with a growing buffer.
+
+    `scanned` is how far it has come, `depth` how deep it is, `closed` where the array ended.
+    """
+
+    def __init__(self) -> None:
+        self.scanned = 0
+        self.depth = 0
+        self.closed: int | None = None
+
+    def scan(self, data: Any) -> list[int]:
+        """The places behind the commas between elements, from where the last scan ended."""
+        borders: list[int] = []
+        position, depth = self.scanned, self.depth
+        for token in _TOKEN.finditer(data, position):
+            first = data[token.start()]
+            position = token.end()
+            if first == 0x22:
+                if position - token.start() == 1:
+                    # A string that has not ended yet: go on from its beginning.
+                    position = token.start()
+                    break
+            elif first in b"[{":
+                depth += 1
+            elif first == 0x2C:
+                if depth == 0:
+                    borders.append(position)
+            else:
+                depth -= 1
+                if depth < 0:
+                    self.closed = token.start()
+                    break
+        self.scanned, self.depth = position, depth
+        return borders

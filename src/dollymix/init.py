@@ -1,0 +1,112 @@
+"""Looks into files and folders and writes a recipe: `dollymix init`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from dollymix.detect import detect
+from dollymix.errors import InputError
+from dollymix.framing.inputs import list_inputs
+from dollymix.text import printable
+
+
+class Found(NamedTuple):
+    """One input: its name, its formats with the evidence, or the fault why it is left out."""
+
+    source: str
+    file: str
+    formats: tuple[str, ...]
+    evidence: str
+    fault: str
+
+
+class Draft(NamedTuple):
+    """A recipe's text, and what was found on the way."""
+
+    text: str
+    found: list[Found]
+
+
+def init(paths: Sequence[str | os.PathLike[str]], *, base: Path | None = None) -> Draft:
+    """A recipe for the paths: one source for each file, or for each archive, that holds records
+    of a known format. Paths are written relative to `base`, the folder the recipe will be in."""
+    base = (base or Path.cwd()).absolute()
+    found: list[Found] = []
+    sources: dict[str, list[str]] = {}
+    taken: dict[str, int] = {}
+    for file in _files(paths, found):
+        name = _name(file, taken)
+        looked = _look(name, file)
+        found += looked
+        shapes = {item.formats for item in looked if not item.fault}
+        if shapes and not any(item.fault for item in looked):
+            sources[name] = _lines(name, os.path.relpath(file, base), shapes, looked)
+    return Draft(_recipe(sources), found)
+
+
+def _files(paths: Sequence[str | os.PathLike[str]], found: list[Found]) -> list[str]:
+    files: dict[str, None] = {}
+    for path in paths:
+        try:
+            files.update(dict.fromkeys(item.path for item in list_inputs([str(path)], Path.cwd())))
+        except InputError as error:
+            found.append(Found("", printable(str(path)), (), "", str(error)))
+    return list(files)
+
+
+def _name(file: str, taken: dict[str, int]) -> str:
+    stem = os.path.basename(file).split(".")[0]
+    name = "".join(c if c.isalnum() or c in "_-" else "-" for c in stem).strip("-") or "source"
+    taken[name] = taken.get(name, 0) + 1
+    return name if taken[name] == 1 else f"{name}-{taken[name]}"
+
+
+def _look(name: str, file: str) -> list[Found]:
+    looked: list[Found] = []
+    for item in list_inputs([file], Path.cwd()):
+        try:
+            seen = detect(item)
+        except InputError as error:
+            looked.append(Found(name, item.name, (), "", str(error)))
+        else:
+            looked.append(Found(name, item.name, seen.shapes, seen.evidence, ""))
+    return looked
+
+
+def _lines(
+    name: str, file: str, shapes: set[tuple[str, ...]], looked: list[Found]
+) -> list[str]:
+    kinds = {shape for several in shapes for shape in several}
+    lines = [f"  - name: {_quoted(name)}"]
+    if len(kinds) == 1:
+        lines.append(f"    format: {kinds.pop()}")
+    lines.append(f"    # {looked[0].evidence}")
+    lines.append(f"    files: [{_quoted(file)}]")
+    return lines
+
+
+def _quoted(text: str) -> str:
+    import json
+
+    return text if text.replace("_", "a").replace("-", "a").isalnum() and text[0].isalpha() else (
+        json.dumps(text, ensure_ascii=False)
+    )
+
+
+def _recipe(sources: dict[str, list[str]]) -> str:
+    lines = ["version: 1", "sources:"]
+    if not sources:
+        lines[-1] += " []   # nothing of a known format was found"
+    for source in sources.values():
+        lines += source
+    lines += [
+        "steps:",
+        "  - exact_duplicates",
+        "# splits: {train: 0.98, validation: 0.02}",
+        "outputs:",
+        "  - {view: dolly, format: jsonl}",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,163 @@
+"""Verdicts and the counts of them: what became of every record, part and example.
+
+The laws (conservation), per source:
+
+    records  = with_examples + only_rejected + empty
+    parts    = parts_used + parts_rejected
+    examples + repeated = written + filtered + duplicate + contaminated + not_sampled
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from dollymix.errors import InternalError
+from dollymix.example import Example, Origin
+
+Outcome = Literal["rejected", "filtered", "duplicate", "contaminated", "not_sampled"]
+
+
+class Verdict(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What became of a part or example that does not travel on.
+
+    `parts` is how many parts it covers; `because_of` the id it lost against, `score` how near.
+    """
+
+    origin: Origin
+    outcome: Outcome
+    step: str
+    reason: str
+    message: str
+    parts: int = 1
+    because_of: str | None = None
+    score: float | None = None
+    example: Example | None = None
+
+
+def reject(
+    origin: Origin, path: str, reason: str, message: str, *, step: str = "parse", parts: int = 1
+) -> Verdict:
+    """A verdict on input that could not be understood, at `path` inside the origin's record."""
+    place = Origin(origin.source, origin.file, origin.record, path)
+    return Verdict(
+        origin=place, outcome="rejected", step=step, reason=reason, message=message, parts=parts
+    )
+
+
+class RefusedFile(msgspec.Struct):
+    """A file that was left out as a whole; `byte` is where reading stopped."""
+
+    file: str
+    reason: str
+    byte: int | None = None
+
+
+class SourceCounts(msgspec.Struct):
+    """The books of one source; `+=` by `add`. Counts of zero are kept."""
+
+    files: int = 0
+    files_refused: list[RefusedFile] = []
+    records: int = 0
+    with_examples: int = 0
+    only_rejected: int = 0
+    empty: int = 0
+    parts: int = 0
+    parts_used: int = 0
+    parts_rejected: int = 0
+    examples: int = 0
+    repeated: int = 0
+    written: int = 0
+    rejected: dict[str, int] = {}
+    filtered: dict[str, int] = {}
+    duplicate: dict[str, int] = {}
+    contaminated: dict[str, int] = {}
+    not_sampled: int = 0
+    warnings: dict[str, int] = {}
+
+    def add(self, other: SourceCounts) -> None:
+        """Add another source's (or unit's) counts to these."""
+        for name in self.__struct_fields__:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if isinstance(mine, dict):
+                for key, count in theirs.items():
+                    mine[key] = mine.get(key, 0) + count
+            else:
+                setattr(self, name, mine + theirs)
+
+    def dropped(self, verdict: Verdict) -> None:
+        """Count one verdict on an example that had been made."""
+        if verdict.outcome == "not_sampled":
+            self.not_sampled += 1
+            return
+        table: dict[str, int] = getattr(self, verdict.outcome)
+        key = verdict.reason
+        if verdict.outcome == "filtered":
+            key = f"{verdict.step}/{verdict.reason}"
+        table[key] = table.get(key, 0) + 1
+
+    def rejected_verdict(self, verdict: Verdict) -> None:
+        """Count one verdict on input that could not be understood."""
+        self.rejected[verdict.reason] = self.rejected.get(verdict.reason, 0) + 1
+        self.parts_rejected += verdict.parts
+
+    def warn(self, code: str, count: int = 1) -> None:
+        """Count a warning."""
+        self.warnings[code] = self.warnings.get(code, 0) + count
+
+    def imbalances(self) -> list[str]:
+        """The equations that do not hold, each as one line; empty when the books balance."""
+        lost = (
+            self.written
+            + sum(self.filtered.values())
+            + sum(self.duplicate.values())
+            + sum(self.contaminated.values())
+            + self.not_sampled
+        )
+        equations = {
+            "records = with_examples + only_rejected + empty": (
+                self.records,
+                self.with_examples + self.only_rejected + self.empty,
+            ),
+            "parts = parts_used + parts_rejected": (
+                self.parts,
+                self.parts_used + self.parts_rejected,
+            ),
+            "examples + repeated = written + dropped": (self.examples + self.repeated, lost),
+        }
+        return [f"{law}: {a} is not {b}" for law, (a, b) in equations.items() if a != b]
+
+
+class Ledger(msgspec.Struct):
+    """The books of a build, by source in recipe order."""
+
+    schema: int = 1
+    sources: dict[str, SourceCounts] = {}
+
+    def total(self) -> SourceCounts:
+        """All sources added up. Refused files are listed under their source's name."""
+        total = SourceCounts()
+        for name, counts in self.sources.items():
+            total.add(counts)
+            start = len(total.files_refused) - len(counts.files_refused)
+            total.files_refused[start:] = [
+                RefusedFile(f"{name}/{refused.file}", refused.reason, refused.byte)
+                for refused in counts.files_refused
+            ]
+        return total
+
+    def check(self) -> None:
+        """Raise InternalError where the books of a source do not balance."""
+        wrong = [f"{name}: {line}" for name, c in self.sources.items() for line in c.imbalances()]
+        if wrong:
+            raise InternalError("the books do not balance; nothing is published: " + "; ".join(wrong))
+
+    def encode(self) -> bytes:
+        """The bytes of `ledger.json`."""
+        body = {"schema": self.schema, "sources": self.sources, "total": self.total()}
+        for counts in (*self.sources.values(), body["total"]):
+            assert isinstance(counts, SourceCounts)
+            for name in ("rejected", "filtered", "duplicate", "contaminated", "warnings"):
+                setattr(counts, name, dict(sorted(getattr(counts, name).items())))
+        return msgspec.json.format(msgspec.json.encode(body), indent=2) + b"\n"

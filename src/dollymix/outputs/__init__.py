@@ -1,0 +1,1 @@
+"""What a build says about itself to other tools: one file for each tool's conventions."""

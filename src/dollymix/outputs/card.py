@@ -1,0 +1,173 @@
+"""The data set card, `README.md`: front matter that the Hugging Face Hub reads, and the counts.
+
+Format: https://huggingface.co/docs/hub/datasets-cards
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import jinja2
+import msgspec
+
+from dollymix.example import Dolly
+from dollymix.ledger import Ledger, SourceCounts
+from dollymix.manifest import Manifest, OutputFile
+from dollymix.text import languages
+
+_SIZES = (
+    (1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B"),
+)  # fmt: skip
+_SWAPPED = (
+    "Roles are the wrong way round in some sources, as the recipe asks: there a model learns to "
+    "answer as the person. See `chat.roles_swapped` below."
+)
+
+_TEMPLATE = """\
+---
+{% if languages %}language:
+{% for code in languages %}- {{ code }}
+{% endfor %}{% endif -%}
+license: {{ licence }}
+{% if licence == "other" %}license_name: see-sources
+{% endif -%}
+task_categories:
+- text-generation
+- question-answering
+size_categories:
+- {{ size }}
+configs:
+{% for config in configs -%}
+- config_name: {{ config.name }}
+{% if config.default %}  default: true
+{% endif %}  data_files:
+{% for split, path in config.files %}  - split: {{ split }}
+    path: {{ path }}
+{% endfor %}{% endfor -%}
+---
+
+# {{ title }}
+
+{{ total.written }} examples of `instruction`, `context`, `response`, `category`, merged by
+Dollymix {{ manifest.dollymix }}{% if published %} ({{ published }}){% endif %}.
+
+    from datasets import load_dataset
+    load_dataset("PATH OF THIS FOLDER")
+
+| split | examples |
+| --- | ---: |
+{% for name, rows in manifest.splits.items() %}| {{ name }} | {{ rows }} |
+{% endfor %}
+## Sources
+
+| source | licence | records | parts | examples | written | rejected | filtered | duplicate |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+{% for name, c in sources %}| {{ name }} | {{ licences[name] }} | {{ c.records }} | {{ c.parts }} | \
+{{ c.examples }} | {{ c.written }} | {{ c.parts_rejected }} | {{ c.filtered.values() | sum }} | \
+{{ c.duplicate.values() | sum }} |
+{% endfor %}
+A part is what is counted inside a record: a turn of a conversation, a question of a page, else
+the record itself. `rejected` counts parts. `ledger.json` has every count, by reason.
+{% if reasons %}
+## Left out, and why
+
+| source | what | reason | count |
+| --- | --- | --- | ---: |
+{% for source, what, reason, count in reasons %}| {{ source }} | {{ what }} | `{{ reason }}` | {{ count }} |
+{% endfor %}{% endif %}{% if warnings %}
+## Warnings
+
+{% for line in warnings %}- {{ line }}
+{% endfor %}{% endif %}
+## Where things are
+
+- `dolly/SPLIT/*.jsonl`: the set. `lineage/SPLIT/*.parquet`: for each line, where it came from.
+- `rejects.jsonl`: what could not be understood, with its text. `dropped.jsonl.zst`: what was
+  understood and left out, with the reason and the example.
+- `manifest.json`: inputs, outputs, digests, versions and the recipe. `ledger.json`: the counts.
+"""
+
+
+def render(out: Path, manifest: Manifest, ledger: Ledger, licences: dict[str, str | None]) -> bytes:
+    """The bytes of the card of the build in `out`."""
+    total = ledger.total()
+    known = sorted({licence for licence in licences.values() if licence})
+    one_licence = len(known) == 1 and all(licences.values())
+    # The card is Markdown, not HTML; what comes from a recipe has passed its name check.
+    environment = jinja2.Environment(autoescape=False, keep_trailing_newline=True)  # noqa: S701
+    text = environment.from_string(_TEMPLATE).render(
+        title=_title(manifest),
+        languages=languages(_sample(out, manifest.outputs)),
+        licence=known[0] if one_licence else "other",
+        size=next((name for limit, name in _SIZES if total.written < limit), "n>1T"),
+        configs=_configs(manifest.outputs),
+        manifest=manifest,
+        published=manifest.recipe.get("published"),
+        total=total,
+        sources=list(ledger.sources.items()),
+        licences={name: _cell(value or "not stated") for name, value in licences.items()},
+        reasons=_reasons(ledger),
+        warnings=_warnings(manifest, ledger),
+    )
+    return text.encode()
+
+
+def _title(manifest: Manifest) -> str:
+    return " + ".join(source["name"] for source in manifest.recipe["sources"])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _sample(out: Path, outputs: list[OutputFile]) -> list[str]:
+    """The texts of the first thousand lines."""
+    for output in outputs:
+        if output.file.startswith("dolly/"):
+            with open(out / output.file, "rb") as file:
+                decode = msgspec.json.Decoder(Dolly).decode
+                lines = [decode(line) for line in islice(file, 1000)]
+            return [line.instruction + line.response for line in lines]
+    return []
+
+
+def _configs(outputs: list[OutputFile]) -> list[dict[str, object]]:
+    """One config for each view, its splits in order; the Dolly lines are the default."""
+    views: dict[str, dict[str, str]] = {}
+    for output in outputs:
+        view, split, name = output.file.split("/")
+        if view != "lineage":
+            pattern = f"{view}/{split}/*.{name.rpartition('.')[2]}"
+            views.setdefault(view, {})[split] = pattern
+    return [
+        {"name": view, "default": view == "dolly", "files": list(files.items())}
+        for view, files in views.items()
+    ]
+
+
+def _reasons(ledger: Ledger) -> list[tuple[str, str, str, int]]:
+    found: list[tuple[str, str, str, int]] = []
+    for source, counts in ledger.sources.items():
+        for what in ("rejected", "filtered", "duplicate", "contaminated"):
+            table: dict[str, int] = getattr(counts, what)
+            found += [(source, what, reason, n) for reason, n in sorted(table.items())]
+        if counts.not_sampled:
+            found.append((source, "not sampled", "not_sampled", counts.not_sampled))
+    return found
+
+
+def _warnings(manifest: Manifest, ledger: Ledger) -> list[str]:
+    lines = [_cell(line) for line in manifest.warnings]
+    if any(c.warnings.get("chat.roles_swapped") for c in ledger.sources.values()):
+        lines.append(_SWAPPED)
+    lines += [line for name, counts in ledger.sources.items() for line in _counted(name, counts)]
+    return lines
+
+
+def _counted(name: str, counts: SourceCounts) -> list[str]:
+    lines = [f"{name}: `{code}` {count} times" for code, count in sorted(counts.warnings.items())]
+    for refused in counts.files_refused:
+        lines.append(f"{name}: {_cell(refused.file)} was left out ({refused.reason})")
+    return lines
