@@ -17,14 +17,15 @@ import msgspec
 
 from dollymix import blocks, publish, recipe, steps
 from dollymix.convert import Converter, FileSetup, Setup, SourceSetup, UnitResult
-from dollymix.detect import detect
+from dollymix.detect import detect, sample_records
 from dollymix.engine.local import engine
 from dollymix.errors import BuildError, DollymixError, InputError
-from dollymix.example import Dolly, identifier
+from dollymix.example import Dolly, Origin, identifier
 from dollymix.export import Names, Shards, Splitter, line_ends
 from dollymix.framing import Input, Unit
 from dollymix.framing.inputs import list_inputs, show
 from dollymix.framing.units import UNIT_BYTES, Units
+from dollymix.inspect import parse_record
 from dollymix.ledger import Ledger, RefusedFile, SourceCounts, Verdict
 from dollymix.manifest import SCHEMA, InputFile, Manifest, OutputFile, sha256_of, versions
 from dollymix.text import printable
@@ -176,6 +177,48 @@ def _same_build(target: Path, plan: Plan) -> bool:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """One file of a plan, and what its sampled records would become, before any step."""
+
+    source: str
+    file: str
+    formats: tuple[str, ...]
+    evidence: str
+    bytes: int
+    sampled: int
+    examples: int
+    rejected: int
+
+
+def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Preview]:
+    """The plan of a build, with counts from a sample of each file; writes nothing."""
+    asked, base = read_recipe(source, overrides)
+    plan = make_plan(asked, base, overrides or {})
+    found: list[Preview] = []
+    for file in plan.files:
+        described = asked.sources[file.source]
+        records = sample_records(file.input, file.setup.framing, described.encoding)
+        parsed = [
+            parse_record(
+                file.setup.shapes, raw, Origin(described.name, file.input.name, n), described.options
+            )
+            for n, raw in enumerate(records)
+        ]
+        found.append(
+            Preview(
+                described.name,
+                file.input.name,
+                file.setup.shapes,
+                file.evidence,
+                file.input.size,
+                len(records),
+                sum(len(record.examples) for record in parsed),
+                sum(verdict.parts for record in parsed for verdict in record.verdicts),
+            )
+        )
+    return found
 
 
 # --- plan -----------------------------------------------------------------------------------

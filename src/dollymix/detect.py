@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 from collections import Counter
 from typing import Any
@@ -90,6 +91,12 @@ def sample_frames(sample: Sample) -> list[Frame]:
             Frame(data[a : b - 1].strip(), start + a, start + b)
             for a, b in zip(starts, ends, strict=False)
         ]
+
+
+def sample_records(source: Input, framing: Framing, encoding: str | None = None) -> list[bytes]:
+    """The bytes of the first records of a file, as UTF-8."""
+    keys = (framing.key,) if framing.key else ()
+    return [bytes(frame.data) for frame in sample_frames(sniff(source, keys, encoding=encoding))]
 
 
 def _records(sample: Sample) -> list[dict[str, Raw]]:
@@ -187,6 +194,7 @@ def _parts(value: Raw) -> list[dict[str, Raw]]:
         return []
 
 
+@functools.cache
 def _fields(row: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct] | None]:
     """The names of a shape's fields in JSON, with the shape of what is inside where there is one."""
     return {field.encode_name: _inner(field.type) for field in msgspec.structs.fields(row)}

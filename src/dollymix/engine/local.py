@@ -19,7 +19,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from dollymix.errors import BuildError
 
@@ -135,13 +135,14 @@ class _Worker:
             [sys.executable, "-c", _START, *map(str, files)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,  # a reply read ahead into a buffer would never be selected
             pass_fds=files,
             env=_environment(),
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.requests: BinaryIO = self.process.stdin  # type: ignore[assignment]
-        self.replies: BinaryIO = self.process.stdout  # type: ignore[assignment]
+        self.requests: Any = self.process.stdin
+        self.replies: Any = self.process.stdout
         _write_message(self.requests, function, self)
 
     def busy(self) -> int:
@@ -229,30 +230,41 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _write_message(file: BinaryIO, message: Any, worker: _Worker | None = None) -> None:
+def _write_message(file: Any, message: Any, worker: _Worker | None = None) -> None:
     body = pickle.dumps(message, protocol=5)
+    view = memoryview(_LENGTH.pack(len(body)) + body)
     try:
-        file.write(_LENGTH.pack(len(body)))
-        file.write(body)
-        file.flush()
+        while len(view):
+            view = view[file.write(view) :]
     except BrokenPipeError as error:
         raise (worker.died() if worker else error) from error
 
 
-def _read_message(file: BinaryIO) -> Any:
-    head = file.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
+def _read_message(file: Any) -> Any:
+    """The next message; None at the end."""
+    head = _read_exactly(file, _LENGTH.size)
+    if head is None:
         return None
-    (length,) = _LENGTH.unpack(head)
-    body = file.read(length)
-    return pickle.loads(body) if len(body) == length else None
+    body = _read_exactly(file, _LENGTH.unpack(head)[0])
+    return None if body is None else pickle.loads(body)
+
+
+def _read_exactly(file: Any, size: int) -> bytes | None:
+    pieces: list[bytes] = []
+    while size:
+        piece = file.read(size)
+        if not piece:
+            return None
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
 def serve() -> None:
     """The life of a worker: tasks in, results out, until the parent is gone."""
     files = [int(file) for file in sys.argv[1:]]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    requests, replies = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "wb")
+    requests, replies = os.fdopen(0, "rb", 0), os.fdopen(os.dup(1), "wb", 0)
     # What a user's module prints must not end up among the replies.
     os.dup2(2, 1)
     memories = [(_Memory(a), _Memory(b)) for a, b in zip(files[::2], files[1::2], strict=True)]

@@ -14,6 +14,7 @@ A format module has
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from typing import Any, Protocol, TypeVar
@@ -82,9 +83,14 @@ _NOTHING_BESIDE = Beside()
 _ABSENT = frozenset((b"null", b'""', b"[]", b"{}"))
 
 
+@functools.cache
+def _names() -> tuple[str, ...]:
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
 def names() -> list[str]:
     """The names of the formats there are, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return list(_names())
 
 
 def load(name: str) -> Format:
@@ -108,10 +114,10 @@ def load(name: str) -> Format:
 def recognise(keys: set[str], candidates: list[str] | None = None) -> str | None:
     """The format whose signature holds the most of these keys, or None where none matches."""
     best, size = None, 0
-    for name in candidates or names():
-        held = max((len(s) for s in load(name).SIGNATURE if s <= keys), default=0)
-        if held > size:
-            best, size = name, held
+    for name in _names() if candidates is None else candidates:
+        for signature in load(name).SIGNATURE:
+            if len(signature) > size and signature <= keys:
+                best, size = name, len(signature)
     return best
 
 

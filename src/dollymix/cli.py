@@ -1,0 +1,469 @@
+"""The command line: arguments in, text out. Each command calls one public function."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from dollymix.errors import BuildError, DollymixError, UsageError
+from dollymix.text import printable, quoted
+from dollymix.version import __version__
+
+if TYPE_CHECKING:
+    from dollymix.build import Progress, Result
+
+_EVERY = 5.0
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dollymix")
+def commands() -> None:
+    """Many instruction, chat and question-answering data sets into one clean, traceable set."""
+
+
+@commands.command()
+@click.argument("paths", nargs=-1, required=True)
+@click.option("-o", "--output", default=None, help="Write the recipe here, not to standard output.")
+@click.option("--force", is_flag=True, help="Replace a recipe that is there.")
+def init(paths: tuple[str, ...], output: str | None, force: bool) -> None:
+    """Look into files and folders and write a recipe for them."""
+    from dollymix.init import init as look
+
+    if output and os.path.exists(output) and not force:
+        raise UsageError(f"{output}: is there already. Name another, or give --force")
+    draft = look(list(paths), base=Path(output).absolute().parent if output else None)
+    for item in draft.found:
+        what = item.fault or f"{item.source}/{item.file}: {', '.join(item.formats)} ({item.evidence})"
+        _say(what)
+    if output is None:
+        _out(draft.text)
+    else:
+        Path(output).write_text(draft.text, encoding="utf-8")
+        _say(f"wrote {output}. Next: dollymix merge {output} -o OUT")
+
+
+@commands.command()
+@click.argument("sources", nargs=-1, required=True, metavar="RECIPE | PATHS...")
+@click.option("-o", "--output", required=True, help="The folder to write.")
+@click.option("--workers", type=click.IntRange(1), help="Processes; by default one a core.")
+@click.option("--engine", type=click.Choice(["local"]), default="local", help="Where work is done.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(["jsonl", "parquet"]),
+    help="A form of the output; may be given again.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
+@click.option("--on-bad-file", type=click.Choice(["stop", "skip"]), help="At an unreadable file.")
+@click.option("--max-rejected", type=click.FloatRange(0, 1), help="Stop over this share of parts.")
+@click.option("--allow-empty", is_flag=True, help="A build without an example is done, too.")
+@click.option("--dry-run", is_flag=True, help="Plan, and counts from a sample; write nothing.")
+@click.option("--force", is_flag=True, help="Replace a directory that is no build.")
+@click.option("--not-atomic", is_flag=True, help="Replace in two steps where one is impossible.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output.")
+def merge(sources: tuple[str, ...], output: str, **options: Any) -> None:
+    """Build one set from a recipe, or from bare files and folders. The main job."""
+    from dollymix.build import merge as build
+
+    source = _source(sources)
+    settings = dict(_setting(text) for text in options["settings"])
+    if settings and isinstance(source, list):
+        raise UsageError("--set: changes a recipe; write one with `dollymix init`")
+    if options["dry_run"]:
+        _dry_run(source, settings, options["as_json"])
+        return
+    with _progress(quiet=options["quiet"]) as report:
+        result = build(
+            source,
+            output,
+            workers=options["workers"],
+            formats=list(options["formats"]) or None,
+            overrides=settings,
+            on_bad_file=options["on_bad_file"],
+            max_rejected=options["max_rejected"],
+            allow_empty=options["allow_empty"],
+            force=options["force"],
+            atomic=not options["not_atomic"],
+            progress=report,
+        )
+    if options["as_json"]:
+        _out_json({"folder": str(result.folder), "ledger": result.ledger, "total": result.ledger.total()})
+    else:
+        _show_result(result)
+
+
+def _source(sources: tuple[str, ...]) -> Any:
+    """A recipe where one YAML file is given, else bare paths."""
+    if len(sources) == 1 and sources[0].endswith((".yaml", ".yml")):
+        return sources[0]
+    mixed = [path for path in sources if path.endswith((".yaml", ".yml"))]
+    if mixed:
+        raise UsageError(f"{mixed[0]}: a recipe stands alone; name its files inside it")
+    return list(sources)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--set {text}: expected KEY=VALUE, such as seed=3")
+    return key, value
+
+
+def _dry_run(source: Any, settings: dict[str, str], as_json: bool) -> None:
+    from dollymix.build import preview
+
+    seen = preview(source, overrides=settings)
+    if as_json:
+        _out_json(seen)
+        return
+    rows = [
+        [f.source, f.file, ", ".join(f.formats), f"{f.bytes:,}", f"{f.sampled:,}", f"{f.examples:,}",
+         f"{f.rejected:,}"]
+        for f in seen
+    ]  # fmt: skip
+    _table(["source", "file", "format", "bytes", "sampled", "examples", "rejected"], rows)
+    _out("Counts are of the sampled records, the first of each file. Nothing was written.\n")
+
+
+@commands.command()
+@click.argument("path")
+@click.option("-n", "count", default=3, show_default=True, type=click.IntRange(0))
+@click.option("--format", "form", default=None, help="The source format, not detected.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+def inspect(path: str, count: int, form: str | None, as_json: bool) -> None:
+    """Show what a file holds: its format, and its first records before and after."""
+    from dollymix.inspect import inspect as look
+
+    found = look(path, count, format=form)
+    if as_json:
+        _out_json([_inspection(item) for item in found])
+    else:
+        for item in found:
+            _show_inspection(item)
+    if all(item.fault for item in found):
+        raise SystemExit(1)
+
+
+def _inspection(item: Any) -> dict[str, Any]:
+    return {
+        "file": item.file,
+        "fault": None if item.fault is None else str(item.fault),
+        "formats": item.detected.shapes if item.detected else [],
+        "evidence": item.detected.evidence if item.detected else "",
+        "unread_keys": item.detected.unread if item.detected else {},
+        "records": [
+            {
+                "record": shown.number,
+                "text": shown.raw.decode(errors="replace"),
+                "examples": shown.examples,
+                "verdicts": shown.verdicts,
+            }
+            for shown in item.records
+        ],
+    }
+
+
+def _show_inspection(item: Any) -> None:
+    if item.fault is not None:
+        _say(str(item.fault))
+        return
+    seen, framing = item.detected, item.detected.framing
+    packed = "" if framing.compression == "none" else f", {framing.compression}"
+    under = f" under `{framing.key}`" if framing.key else ""
+    _out(f"{item.file}: {', '.join(seen.shapes)} ({seen.evidence})\n")
+    _out(f"  framing: {framing.kind}{under}, {framing.encoding}{packed}\n")
+    for key, count in seen.unread.items():
+        _out(f"  not read: {quoted(key)} in {count} of {seen.sampled} records\n")
+    for shown in item.records:
+        _out(f"  record {shown.number}: {quoted(shown.raw.decode(errors='replace'), 400)}\n")
+        for example in shown.examples:
+            for name in ("instruction", "context", "response"):
+                _out(f"    {name:<12}{quoted(getattr(example, name), 200)}\n")
+        for verdict in shown.verdicts:
+            _out(f"    {verdict.outcome}: {printable(verdict.message)} [{verdict.reason}]\n")
+
+
+@commands.command()
+@click.argument("folder")
+@click.argument("identity", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+def explain(folder: str, identity: str, as_json: bool) -> None:
+    """Tell the life of one record or example: `explain OUT source/file.json#12`."""
+    from dollymix.explain import explain as tell
+
+    life = tell(folder, identity)
+    if as_json:
+        raw = None if life.raw is None else life.raw.decode(errors="replace")
+        parts = [part._asdict() for part in life.parts]
+        _out_json({"id": life.id, "parts": parts, "text": raw, "note": life.note})
+        return
+    for part in life.parts:
+        row = part.row
+        _out(f"{printable(part.id)}: {part.outcome}\n")
+        if part.outcome == "written":
+            _out(f"  line {row['row'] + 1} of {row['shard']}, bytes {row['byte_start']} to ")
+            _out(f"{row['byte_end']} of the input; changed by: {', '.join(row['steps'] or ['nothing'])}\n")
+            for name, value in row["line"].items():
+                _out(f"  {name:<12}{quoted(value, 200)}\n")
+        else:
+            _out(f"  {row['step']}: {printable(row['message'])} [{row['reason']}]\n")
+            if row.get("because_of"):
+                _out(f"  because of {printable(row['because_of'])}\n")
+    if life.raw is not None:
+        _out(f"the record: {quoted(life.raw.decode(errors='replace'), 1000)}\n")
+    else:
+        _out(f"the record is not shown: {life.note}\n")
+
+
+@commands.command()
+@click.argument("folder")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+def verify(folder: str, as_json: bool) -> None:
+    """Recheck a build: digests, books, rows and lineage, and the inputs where they are there."""
+    from dollymix.verify import verify as check
+
+    report = check(folder)
+    if as_json:
+        _out_json(report._asdict())
+    else:
+        for note in report.notes:
+            _say(note)
+        for fault in report.faults:
+            _say(fault)
+        _out(f"{report.checked} files checked, {len(report.faults)} faults\n")
+    if report.faults:
+        raise SystemExit(1)
+
+
+@commands.command()
+@click.argument("old")
+@click.argument("new")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+def diff(old: str, new: str, as_json: bool) -> None:
+    """Show what came, went and changed between two builds, by source and reason."""
+    from dollymix.diff import diff as compare
+
+    found = compare(old, new)
+    if as_json:
+        _out_json(found._asdict())
+        return
+    for kind in ("came", "went", "changed"):
+        for source, count in sorted(getattr(found, kind).items()):
+            _out(f"{kind}: {count:,} of {source}\n")
+        for identity in found.shown[kind]:
+            _out(f"  {printable(identity)}\n")
+    for what, (before, after) in found.reasons.items():
+        _out(f"{printable(what)}: {before:,} -> {after:,}\n")
+    _out(f"same: {found.same:,}\n")
+
+
+@commands.command()
+@click.argument("name", required=False)
+def formats(name: str | None) -> None:
+    """List the source formats, or describe one."""
+    from dollymix import formats as known
+
+    _describe(name, known.names(), known.load, lambda module: module.Options)
+
+
+@commands.command()
+@click.argument("name", required=False)
+def steps(name: str | None) -> None:
+    """List the steps, or describe one."""
+    from dollymix import steps as known
+
+    _describe(name, known.names(), known.load, lambda module: module.Step)
+
+
+def _describe(
+    name: str | None, names: list[str], load: Callable[[str], Any], options: Callable[[Any], Any]
+) -> None:
+    if name is None:
+        for known in names:
+            first = (load(known).__doc__ or "").strip().splitlines()[0]
+            _out(f"{known:<18}{first}\n")
+        return
+    import msgspec
+
+    module = load(name)
+    _out(f"{(module.__doc__ or '').strip()}\n\nOptions:\n")
+    shape = options(module)
+    if shape.__doc__:
+        _out(f"  {' '.join(shape.__doc__.split())}\n")
+    for field in msgspec.structs.fields(shape):
+        default = field.default
+        if field.default_factory is not msgspec.NODEFAULT:
+            default = field.default_factory()
+        _out(f"  {field.name}: {default!r}\n")
+
+
+def _show_result(result: Result) -> None:
+    headings = ["source", "records", "parts", "examples", "written", "rejected", "filtered", "duplicate"]
+    rows = []
+    for name, c in [*result.ledger.sources.items(), ("total", result.ledger.total())]:
+        counts = [c.records, c.parts, c.examples, c.written, c.parts_rejected]
+        counts += [sum(c.filtered.values()), sum(c.duplicate.values())]
+        rows.append([name, *(f"{count:,}" for count in counts)])
+    _table(headings, rows)
+    for name, c in result.ledger.sources.items():
+        for code, count in {**c.rejected, **c.filtered, **c.duplicate}.items():
+            _out(f"  {name}: {code} {count:,}\n")
+        for code, count in sorted(c.warnings.items()):
+            _say(f"warning: {name}: {printable(code)} {count:,}")
+        for refused in c.files_refused:
+            _say(f"warning: {name}: {printable(refused.file)} was left out [{refused.reason}]")
+    for line in result.manifest.warnings:
+        _say(f"warning: {printable(line)}")
+    folder = printable(str(result.folder))
+    splits = ", ".join(f"{name} {rows:,}" for name, rows in result.manifest.splits.items())
+    _out(f"{folder}: {splits} ({result.seconds:.1f} s)\n")
+    _out(f"  the set        {folder}/dolly        load_dataset(\"{folder}\")\n")
+    _out(f"  what was lost  {folder}/rejects.jsonl, {folder}/dropped.jsonl.zst\n")
+    _out(f"  the counts     {folder}/README.md, {folder}/ledger.json\n")
+    _out(f"  one record     dollymix explain {folder} ID\n")
+
+
+def _table(headings: list[str], rows: list[list[str]]) -> None:
+    widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
+    for row in [headings, *rows]:
+        cells = [
+            cell.ljust(width) if i == 0 or not cell[:1].isdigit() else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        if row is headings:
+            cells = [cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        _out("  ".join(cells).rstrip() + "\n")
+
+
+@contextlib.contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """A bar on a terminal, else a line every few seconds on standard error."""
+    if quiet:
+        yield None
+        return
+    if sys.stderr.isatty():
+        with _bar() as report:
+            yield report
+        return
+    last = time.monotonic()
+
+    def line(progress: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _EVERY:
+            last = time.monotonic()
+            _say(f"{progress.phase}: {progress.done / 1e6:,.0f} MB, {progress.examples:,} examples")
+
+    yield line
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    began = time.monotonic()
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("convert", total=None, rate="")
+
+        def report(progress: Progress) -> None:
+            seconds = max(time.monotonic() - began, 1e-6)
+            rate = f"{progress.done / 1e6 / seconds:,.0f} MB/s, {progress.examples:,} examples"
+            bar.update(task, completed=progress.done, total=progress.total, rate=rate)
+
+        yield report
+
+
+def _out(text: str) -> None:
+    click.echo(text, nl=False)
+
+
+def _out_json(value: Any) -> None:
+    import msgspec
+
+    body = msgspec.json.encode(value, enc_hook=lambda other: str(other))
+    _out(body.decode() + "\n")
+
+
+def _say(text: str) -> None:
+    """A line on standard error, with nothing in it that a terminal would act on."""
+    for line in text.splitlines():
+        click.echo(printable(line), err=True)
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def main() -> None:
+    """Run a command and end with its exit status."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        status = commands.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        _out(error.format_message() + "\n")
+        _leave(2)
+    except click.ClickException as error:
+        _say(f"dollymix: {error.format_message()}")
+        _leave(2)
+    except (click.Abort, KeyboardInterrupt):
+        _say("stopped; the same command goes on from here")
+        _leave(130)
+    except DollymixError as error:
+        _say(str(error))
+        _leave(error.exit_status)
+    except BrokenPipeError:
+        # Whoever read us has gone; nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _leave(141)
+    except OSError as error:
+        _say(str(BuildError(f"{error.filename or 'standard output'}: {error.strerror}")))
+        _leave(1)
+    except SystemExit as ended:
+        raise ended
+    except Exception as error:  # the one place: a fault of ours is told as one, with a report
+        _say(_report_fault(error))
+        _leave(70)
+    _leave(status if isinstance(status, int) else 0)
+
+
+def _leave(status: int) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = 141
+    except OSError as error:
+        click.echo(f"standard output: {error.strerror}", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = status or 1
+    raise SystemExit(status)
+
+
+def _report_fault(error: Exception) -> str:
+    import tempfile
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="dollymix-fault-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(f"dollymix {__version__}, Python {sys.version}\n")
+        file.write("".join(traceback.format_exception(error)))
+    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"a fault of dollymix, not of your data: {what}. The details are in {file.name}"
