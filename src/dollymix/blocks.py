@@ -11,9 +11,11 @@ import struct
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
+
+from dollymix.ledger import Outcome
 
 _LENGTH = struct.Struct("<Q")
 _CACHED = 64
@@ -59,6 +61,23 @@ class Block(msgspec.Struct, array_like=True):
     def text_bytes(self) -> int:
         """How long the unit's lines are together."""
         return self.ends()[-1] if self.rows else 0
+
+
+class Why(NamedTuple):
+    """What a decision says; many share one."""
+
+    outcome: Outcome
+    step: str
+    reason: str
+    message: str
+
+
+class Drop(NamedTuple):
+    """An example that goes, and the one it lost against."""
+
+    ordinal: int
+    because_of: int
+    why: Why
 
 
 _columns = msgspec.msgpack.Decoder(Columns)

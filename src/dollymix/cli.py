@@ -19,7 +19,8 @@ from dollymix.text import printable, quoted
 from dollymix.version import __version__
 
 if TYPE_CHECKING:
-    from dollymix.build import Progress, Result
+    from dollymix.build import Result
+    from dollymix.collect import Progress
 
 _EVERY = 5.0
 
@@ -42,7 +43,9 @@ def init(paths: tuple[str, ...], output: str | None, force: bool) -> None:
         raise UsageError(f"{output}: is there already. Name another, or give --force")
     draft = look(list(paths), base=Path(output).absolute().parent if output else None)
     for item in draft.found:
-        what = item.fault or f"{item.source}/{item.file}: {', '.join(item.formats)} ({item.evidence})"
+        what = (
+            item.fault or f"{item.source}/{item.file}: {', '.join(item.formats)} ({item.evidence})"
+        )
         _say(what)
     if output is None:
         _out(draft.text)
@@ -98,7 +101,9 @@ def merge(sources: tuple[str, ...], output: str, **options: Any) -> None:
             progress=report,
         )
     if options["as_json"]:
-        _out_json({"folder": str(result.folder), "ledger": result.ledger, "total": result.ledger.total()})
+        _out_json(
+            {"folder": str(result.folder), "ledger": result.ledger, "total": result.ledger.total()}
+        )
     else:
         _show_result(result)
 
@@ -121,15 +126,15 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _dry_run(source: Any, settings: dict[str, str], as_json: bool) -> None:
-    from dollymix.build import preview
+    from dollymix.plan import preview
 
     seen = preview(source, overrides=settings)
     if as_json:
         _out_json(seen)
         return
     rows = [
-        [f.source, f.file, ", ".join(f.formats), f"{f.bytes:,}", f"{f.sampled:,}", f"{f.examples:,}",
-         f"{f.rejected:,}"]
+        [f.source, f.file, ", ".join(f.formats)]
+        + [f"{count:,}" for count in (f.bytes, f.sampled, f.examples, f.rejected)]
         for f in seen
     ]  # fmt: skip
     _table(["source", "file", "format", "bytes", "sampled", "examples", "rejected"], rows)
@@ -213,7 +218,8 @@ def explain(folder: str, identity: str, as_json: bool) -> None:
         _out(f"{printable(part.id)}: {part.outcome}\n")
         if part.outcome == "written":
             _out(f"  line {row['row'] + 1} of {row['shard']}, bytes {row['byte_start']} to ")
-            _out(f"{row['byte_end']} of the input; changed by: {', '.join(row['steps'] or ['nothing'])}\n")
+            changed = ", ".join(row["steps"] or ["nothing"])
+            _out(f"{row['byte_end']} of the input; changed by: {changed}\n")
             for name, value in row["line"].items():
                 _out(f"  {name:<12}{quoted(value, 200)}\n")
         else:
@@ -309,7 +315,16 @@ def _describe(
 
 
 def _show_result(result: Result) -> None:
-    headings = ["source", "records", "parts", "examples", "written", "rejected", "filtered", "duplicate"]
+    headings = [
+        "source",
+        "records",
+        "parts",
+        "examples",
+        "written",
+        "rejected",
+        "filtered",
+        "duplicate",
+    ]
     rows = []
     for name, c in [*result.ledger.sources.items(), ("total", result.ledger.total())]:
         counts = [c.records, c.parts, c.examples, c.written, c.parts_rejected]
@@ -328,7 +343,7 @@ def _show_result(result: Result) -> None:
     folder = printable(str(result.folder))
     splits = ", ".join(f"{name} {rows:,}" for name, rows in result.manifest.splits.items())
     _out(f"{folder}: {splits} ({result.seconds:.1f} s)\n")
-    _out(f"  the set        {folder}/dolly        load_dataset(\"{folder}\")\n")
+    _out(f'  the set        {folder}/dolly        load_dataset("{folder}")\n')
     _out(f"  what was lost  {folder}/rejects.jsonl, {folder}/dropped.jsonl.zst\n")
     _out(f"  the counts     {folder}/README.md, {folder}/ledger.json\n")
     _out(f"  one record     dollymix explain {folder} ID\n")
@@ -342,7 +357,10 @@ def _table(headings: list[str], rows: list[list[str]]) -> None:
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         if row is headings:
-            cells = [cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+            cells = [
+                cell.ljust(w) if i == 0 else cell.rjust(w)
+                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ]
         _out("  ".join(cells).rstrip() + "\n")
 
 
@@ -408,7 +426,7 @@ def _say(text: str) -> None:
         click.echo(printable(line), err=True)
 
 
-def _stop(number: int, frame: object) -> NoReturn:
+def _stop(number: int, _frame: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 

@@ -6,8 +6,10 @@ stand before the unit; `record` counts from its first one until the parent adds 
 
 from __future__ import annotations
 
+import gc
 import pickle
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -18,7 +20,7 @@ from dollymix.decoding import FAILURES, Problem, explain_failure
 from dollymix.errors import InputError
 from dollymix.example import Dolly, Example, Origin
 from dollymix.framing import CutError, Frame, Framing, Unit
-from dollymix.framing.json_array import SyntaxFault
+from dollymix.framing.json_array import SyntaxFaultError
 from dollymix.framing.units import read_frames
 from dollymix.ledger import SourceCounts, Verdict
 from dollymix.steps import GroupStep, RowStep
@@ -101,6 +103,16 @@ class Converter:
 
     def __call__(self, unit: Unit) -> UnitResult:
         """The result of one unit."""
+        # A unit makes many objects and no cycles: looking for cycles all the while is a waste.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return self._convert(unit)
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _convert(self, unit: Unit) -> UnitResult:
         if isinstance(unit.data, InputError):
             failed = Fault(unit.data.reason, unit.data.message, unit.data.byte)
             return UnitResult((unit.source, unit.file, unit.start, unit.end), fault=failed)
@@ -111,7 +123,7 @@ class Converter:
             lines = read_frames(unit, file.framing)
         except CutError:
             return UnitResult(place, bad_cut=True)
-        except SyntaxFault as fault:
+        except SyntaxFaultError as fault:
             return UnitResult(place, fault=Fault(fault.reason, fault.message, fault.byte))
         shapes = [self._shape(unit.source, name) for name in file.shapes]
         work = _Work(source, file, shapes, self._setup.group_steps)
@@ -148,8 +160,10 @@ class _Shape:
         self.recover = getattr(self.format, "recover", None)
 
 
-_keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_keys: Callable[[Any], dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encoder = msgspec.json.Encoder()
+_encode_into = _encoder.encode_into
+_PLAIN = (None, None, (), "", "", None, (), ())
 
 
 class _Work:
@@ -172,7 +186,9 @@ class _Work:
         self.dropped: list[Verdict] = []
         self.text = bytearray()
         self.line_ends = array("I")
-        self.columns = Columns([], [], [], [], [], {})
+        self.origins: list[tuple[int, str, str]] = []
+        self.places: list[tuple[int, int]] = []
+        self.sparse: dict[str, list[tuple[int, Any]]] = {}
         self.keys = {number: bytearray() for number, _ in self.group_steps}
 
     def record(self, number: int, frame: Frame) -> None:
@@ -190,9 +206,7 @@ class _Work:
             for example in parsed.examples:
                 self._example(example, frame)
 
-    def _other_shape(
-        self, origin: Origin, frame: Frame, problem: Problem
-    ) -> formats.Parsed | None:
+    def _other_shape(self, origin: Origin, frame: Frame, problem: Problem) -> formats.Parsed | None:
         """A record that has not the first shape: another the file may have, or part by part."""
         if problem.costs_file and self.file.framing.kind != "jsonl":
             byte = frame.start
@@ -201,7 +215,7 @@ class _Work:
         if problem.reason.startswith("schema."):
             shape = self._recognise(frame)
             if shape is not None:
-                row = formats.decode_part(frame.data, msgspec.json.Decoder(shape.format.Row))
+                row = formats.decode_part(frame.data, shape.decode)
                 if not isinstance(row, Problem):
                     return shape.parse(row, frame.data, origin, shape.options)
                 problem = row
@@ -249,7 +263,7 @@ class _Work:
     def _example(self, example: Example, frame: Frame) -> None:
         for code in example.flags:
             self.counts.warn(code)
-        made, changed = example, []
+        made, changed = example, None
         for step in self.source.row_steps:
             judged = step(made)
             if isinstance(judged, Verdict):
@@ -257,30 +271,35 @@ class _Work:
                 self.dropped.append(judged)
                 return
             if judged is not made:
-                changed.append(type(step).__module__.rpartition(".")[2])
+                changed = [*(changed or ()), type(step).__module__.rpartition(".")[2]]
                 made = judged
         self._keep(made, changed, frame)
 
-    def _keep(self, example: Example, changed: list[str], frame: Frame) -> None:
-        category = self._category(example)
-        line = Dolly(example.instruction, example.context, example.response, category)
-        _encoder.encode_into(line, self.text, len(self.text))
-        self.text += b"\n"
-        self.line_ends.append(len(self.text))
-        columns, origin = self.columns, example.origin
-        number = len(columns.records)
-        columns.records.append(origin.record)
-        columns.paths.append(origin.path)
-        columns.starts.append(frame.start)
-        columns.ends.append(frame.end)
-        columns.groups.append(example.group)
-        if changed:
-            columns.sparse.setdefault("steps", []).append((number, changed))
+    def _keep(self, example: Example, changed: list[str] | None, frame: Frame) -> None:
+        line = Dolly(
+            example.instruction, example.context, example.response, self._category(example)
+        )
+        text = self.text
+        _encode_into(line, text, -1)
+        text += b"\n"
+        self.line_ends.append(len(text))
+        self.origins.append((example.origin.record, example.origin.path, example.group))
+        self.places.append((frame.start, frame.end))
+        if changed is not None:
+            self._sparse("steps", changed)
         for name, value in _extras(example):
-            columns.sparse.setdefault(name, []).append((number, value))
+            self._sparse(name, value)
         # Behind the encoding, which leaves the texts' UTF-8 beside them.
         for step_number, step in self.group_steps:
             self.keys[step_number] += step.key(example)
+
+    def _sparse(self, name: str, value: Any) -> None:
+        self.sparse.setdefault(name, []).append((len(self.places) - 1, value))
+
+    def _columns(self) -> Columns:
+        records, paths, groups = map(list, zip(*self.origins, strict=True))
+        starts, ends = map(list, zip(*self.places, strict=True))
+        return Columns(records, paths, starts, ends, groups, self.sparse)
 
     def _category(self, example: Example) -> str:
         asked = self.source.category
@@ -300,7 +319,9 @@ class _Work:
             dropped=self.dropped,
             text=pickle.PickleBuffer(self.text),
             line_ends=pickle.PickleBuffer(self.line_ends),
-            columns=pickle.PickleBuffer(msgspec.msgpack.encode(self.columns)),
+            columns=pickle.PickleBuffer(
+                msgspec.msgpack.encode(self._columns()) if self.places else b""
+            ),
             rows=len(self.line_ends),
             keys={number: bytes(keys) for number, keys in self.keys.items()},
         )
@@ -308,21 +329,34 @@ class _Work:
 
 def _extras(example: Example) -> list[tuple[str, Any]]:
     """The fields that few examples have, as the lineage keeps them; JSON where they have parts."""
+    values = (
+        example.meta,
+        example.answer_start,
+        example.flags,
+        example.system,
+        example.rejected,
+        example.tools,
+        example.history,
+        example.after,
+    )
+    if values == _PLAIN:
+        return []
+    meta, answer_start, flags, system, rejected, tools, history, after = values
     found: list[tuple[str, Any]] = []
-    if example.meta is not None:
-        found.append(("meta", _encoder.encode(example.meta).decode()))
-    if example.answer_start is not None:
-        found.append(("answer_start", example.answer_start))
-    if example.flags:
-        found.append(("flags", list(example.flags)))
-    if example.system:
-        found.append(("system", example.system))
-    if example.rejected:
-        found.append(("rejected", example.rejected))
-    if example.tools is not None:
-        found.append(("tools", bytes(example.tools).decode()))
-    if example.history:
-        found.append(("history", _encoder.encode(example.history).decode()))
-    if example.after:
-        found.append(("after", _encoder.encode(example.after).decode()))
+    if meta is not None:
+        found.append(("meta", _encoder.encode(meta).decode()))
+    if answer_start is not None:
+        found.append(("answer_start", answer_start))
+    if flags:
+        found.append(("flags", list(flags)))
+    if system:
+        found.append(("system", system))
+    if rejected:
+        found.append(("rejected", rejected))
+    if tools is not None:
+        found.append(("tools", bytes(tools).decode()))
+    if history:
+        found.append(("history", _encoder.encode(history).decode()))
+    if after:
+        found.append(("after", _encoder.encode(after).decode()))
     return found

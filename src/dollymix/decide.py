@@ -3,7 +3,8 @@
 Keys are sorted outside memory: cut into buckets by their first bytes, each bucket sorted by
 itself, each group of equal keys shown to the step in canonical order. What the step decides is cut
 into stretches of ordinals again, so that export meets it in canonical order. Memory is a bucket or
-a stretch at a time; on disk it is 24 bytes an example, 24 a decision, and one byte whether it stays.
+a stretch at a time; on disk it is 24 bytes an example, 24 a decision, and a byte whether
+it stays.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dollymix.ledger import Outcome
+from dollymix.blocks import Drop, Why
 from dollymix.steps import GroupStep
 
 KEY_BYTES = 16
@@ -35,23 +36,6 @@ class Comparison(NamedTuple):
     step: GroupStep
     keys: Path
     ordinals: list[tuple[int, int]]
-
-
-class Why(NamedTuple):
-    """What a decision says; many share one."""
-
-    outcome: Outcome
-    step: str
-    reason: str
-    message: str
-
-
-class Drop(NamedTuple):
-    """An example that goes, and the one it lost against."""
-
-    ordinal: int
-    because_of: int
-    why: Why
 
 
 class Decisions:
@@ -150,8 +134,9 @@ class _Bits:
         self._path = path
         self.total = total
         with open(path, "wb") as file:
-            for first in range(0, total, _STRETCH):
-                file.write(b"\x01" * min(_STRETCH, total - first))
+            file.writelines(
+                b"\x01" * min(_STRETCH, total - first) for first in range(0, total, _STRETCH)
+            )
 
     def read(self, first: int, count: int) -> Any:
         with open(self._path, "rb", buffering=0) as file:

@@ -50,7 +50,9 @@ def explain_failure(raw: Any, error: Exception) -> Problem:
     try:
         data.decode()
     except UnicodeDecodeError as bad:
-        return Problem("encoding.invalid_utf8", "", f"is not UTF-8: {bad.reason} at byte {bad.start}")
+        return Problem(
+            "encoding.invalid_utf8", "", f"is not UTF-8: {bad.reason} at byte {bad.start}"
+        )
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
     except RecursionError:
@@ -71,7 +73,9 @@ def _explain_syntax(data: bytes, error: Exception) -> Problem:
             pass
         else:
             return Problem(
-                "unicode.lone_surrogate", "", "holds half of a surrogate pair, which is no character"
+                "unicode.lone_surrogate",
+                "",
+                "holds half of a surrogate pair, which is no character",
             )
     what = str(error).removeprefix("JSON is malformed: ")
     what = "the value is cut off" if what == "Input data was truncated" else what

@@ -13,12 +13,13 @@ from msgspec import Raw
 from dollymix import formats
 from dollymix.decoding import FAILURES, join
 from dollymix.errors import InputError
-from dollymix.framing import Frame, Framing, Input, json_array, jsonl
+from dollymix.framing import CutError, Frame, Framing, Input, json_array, jsonl
 from dollymix.framing.inputs import show
 from dollymix.framing.sniff import Declared, Sample, sniff
+from dollymix.framing.units import spared
 from dollymix.text import quoted
 
-# Of each file so many records are looked at, as far as they stand in its first 4 MiB.
+# Of each file so many records are looked at, as far as they stand in its first MiB.
 SAMPLE_RECORDS = 1000
 
 _object = msgspec.json.Decoder(dict[str, Raw])
@@ -51,7 +52,7 @@ def detect(
     sample = sniff(source, keys, framing, encoding)
     records = _records(sample)
     place = show(source.path) + (f"!{show(source.member)}" if source.member else "")
-    found = Counter(formats.recognise(set(record)) for record in records)
+    found: Counter[str | None] = Counter(formats.recognise(set(record)) for record in records)
     unknown = found.pop(None, 0)
     if declared is not None:
         _check_document(sample.framing, declared, records, place)
@@ -60,7 +61,7 @@ def detect(
     elif not found:
         raise _nothing_known(sample.framing, records, place)
     else:
-        shapes = tuple(name for name, _ in found.most_common())
+        shapes = tuple(name for name, _ in found.most_common() if name)
         evidence = _evidence(found, unknown, records)
     row = formats.load(shapes[0]).Row
     unread = _unread(records, row) if len(shapes) == 1 else {}
@@ -77,13 +78,14 @@ def sample_frames(sample: Sample) -> list[Frame]:
         return jsonl.frames(data, start, "utf-8").frames[:SAMPLE_RECORDS]
     try:
         if sample.whole:
-            return json_array.frames(data, start, framing, last=True)[:SAMPLE_RECORDS]
+            return json_array.frames(spared(data), start, framing, last=True)[:SAMPLE_RECORDS]
         if framing.kind == "object":
             return []
         borders = [m.end() for m in json_array.border(framing.first_key).finditer(data)]
         ends = borders[:SAMPLE_RECORDS][-1:] or json_array.Scanner().scan(data)[-1:]
-        return json_array.frames(data[: ends[0]], start, framing, last=False) if ends else []
-    except (json_array.SyntaxFault, json_array.CutError):
+        cut = spared(data[: ends[0]]) if ends else None
+        return json_array.frames(cut, start, framing, last=False) if cut is not None else []
+    except (json_array.SyntaxFaultError, CutError):
         # The build says what is wrong, and where; here whatever is whole will do.
         ends = json_array.Scanner().scan(data)[:SAMPLE_RECORDS]
         starts = [0, *ends]
@@ -118,7 +120,9 @@ def _check_document(
     fits = records and formats.recognise(set(records[0]), [declared]) is not None
     if fits and not (framing.key and "paragraphs" in records[0]):
         return
-    raise InputError("schema.top_level", place, f"is {_object_kind(records)}, no {declared} records")
+    raise InputError(
+        "schema.top_level", place, f"is {_object_kind(records)}, no {declared} records"
+    )
 
 
 def _object_kind(records: list[dict[str, Raw]]) -> str:
@@ -196,7 +200,7 @@ def _parts(value: Raw) -> list[dict[str, Raw]]:
 
 @functools.cache
 def _fields(row: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct] | None]:
-    """The names of a shape's fields in JSON, with the shape of what is inside where there is one."""
+    """The names of a shape's fields in JSON, with the shape of what is inside, if any."""
     return {field.encode_name: _inner(field.type) for field in msgspec.structs.fields(row)}
 
 

@@ -22,7 +22,7 @@ _SHOWN = 5
 
 
 class Difference(NamedTuple):
-    """Counts by source; `shown` holds the first ids of each kind; `reasons` how the books differ."""
+    """Counts by source; `shown`: the first ids of each kind; `reasons`: how the books differ."""
 
     came: Counter[str]
     went: Counter[str]

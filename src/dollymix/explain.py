@@ -13,7 +13,7 @@ import msgspec
 from dollymix import manifest
 from dollymix.errors import UsageError
 from dollymix.framing import Framing, Input
-from dollymix.framing.inputs import open_stream, read_range, zstd_module
+from dollymix.framing.inputs import open_stream, read_range
 
 _ID = re.compile(r"(?P<source>[\w.-]+)/(?P<file>[^#]+)#(?P<record>[0-9]+)(?P<path>[.\[].*)?")
 _COPY = re.compile(r"~[0-9]+$")
@@ -48,7 +48,9 @@ def explain(folder: str | os.PathLike[str], identity: str) -> Life:
     built = manifest.read(root)
     found = _ID.fullmatch(_COPY.sub("", identity))
     if found is None:
-        raise UsageError(f"{identity}: is no id. Ids look like source/file.json#12.conversations[3]")
+        raise UsageError(
+            f"{identity}: is no id. Ids look like source/file.json#12.conversations[3]"
+        )
     parts = [
         part
         for part in _parts(root, found["source"], found["file"], int(found["record"]))
@@ -56,7 +58,9 @@ def explain(folder: str | os.PathLike[str], identity: str) -> Life:
     ]
     if not parts:
         known = sorted({entry.source for entry in built.inputs})
-        raise UsageError(f"{identity}: nothing in {root} has this id. Its sources: {', '.join(known)}")
+        raise UsageError(
+            f"{identity}: nothing in {root} has this id. Its sources: {', '.join(known)}"
+        )
     raw, note = _bytes(root, built, found["source"], found["file"], parts)
     return Life(identity, parts, raw, note)
 
@@ -64,7 +68,7 @@ def explain(folder: str | os.PathLike[str], identity: str) -> Life:
 def _parts(root: Path, source: str, file: str, record: int) -> Iterator[Part]:
     yield from _written(root, source, file, record)
     for name in ("rejects.jsonl", "dropped.jsonl.zst"):
-        for row in read_verdicts(root / name):
+        for row in manifest.read_verdicts(root / name):
             if (row["record"], row["file"], row["source"]) == (record, file, source):
                 yield Part(row["id"], row.get("outcome", "rejected"), row)
 
@@ -89,12 +93,12 @@ def _written(root: Path, source: str, file: str, record: int) -> Iterator[Part]:
 
 def _may_hold(table: Any, group: int, record: int) -> bool:
     """False where the row group's statistics leave the record out."""
-    column = table.schema_arrow.names.index("record")
     for number in range(table.metadata.num_columns):
         chunk = table.metadata.row_group(group).column(number)
         if chunk.path_in_schema == "record" and chunk.statistics is not None:
-            return bool(chunk.statistics.min <= record <= chunk.statistics.max)
-    return column >= 0
+            first, last = chunk.statistics.min, chunk.statistics.max
+            return bool(first <= record <= last)
+    return True
 
 
 def _line(path: Path, row: int) -> dict[str, Any]:
@@ -106,14 +110,6 @@ def _line(path: Path, row: int) -> dict[str, Any]:
     return {}
 
 
-def read_verdicts(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of `rejects.jsonl` or `dropped.jsonl.zst`."""
-    opened = zstd_module().open(path, "rb") if path.suffix == ".zst" else open(path, "rb")
-    with opened as file:
-        for line in file:
-            yield msgspec.json.decode(line)
-
-
 def _bytes(
     root: Path, built: manifest.Manifest, source: str, file: str, parts: list[Part]
 ) -> tuple[bytes | None, str]:
@@ -122,7 +118,9 @@ def _bytes(
     if row is None:
         return None, "the parts of this record that are left hold no place in the input"
     entry = next((e for e in built.inputs if (e.source, e.file) == (source, file)), None)
-    place = next((p for p in input_paths(root) if (p["source"], p["file"]) == (source, file)), None)
+    place = next(
+        (p for p in manifest.input_paths(root) if (p["source"], p["file"]) == (source, file)), None
+    )
     if entry is None or place is None or not os.path.exists(place["path"]):
         return None, "the input is not where the build read it"
     if manifest.sha256_of(place["path"]) != entry.sha256:
@@ -144,12 +142,3 @@ def _inflated(item: Input, compression: Any, start: int, end: int) -> bytes:
     finally:
         reader.close()
     return bytes(kept)
-
-
-def input_paths(root: Path) -> list[dict[str, Any]]:
-    """Where the build read its inputs, from its log; empty where the log is not there."""
-    path = root / "build.log.jsonl"
-    if not path.exists():
-        return []
-    events = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
-    return [event for event in events if event.get("event") == "input"]

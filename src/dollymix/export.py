@@ -18,9 +18,8 @@ import msgspec
 import xxhash
 
 from dollymix import formats
-from dollymix.blocks import Block, Columns, Index
+from dollymix.blocks import Block, Columns, Drop, Index
 from dollymix.blocks import read as read_blocks
-from dollymix.decide import Decisions, Drop
 from dollymix.errors import BuildError
 from dollymix.example import Dolly, Example, Message, Origin, identifier
 from dollymix.ledger import Ledger, SourceCounts
@@ -191,9 +190,7 @@ class Lineage:
         self._writer = None
         path = self._out / self._name
         size = path.stat().st_size
-        self.finished.append(
-            OutputFile(self._name, size, sha256_of(path), self._rows, self._split)
-        )
+        self.finished.append(OutputFile(self._name, size, sha256_of(path), self._rows, self._split))
         self._rows = 0
 
 
@@ -279,7 +276,7 @@ class Exporter:
                 left -= block.rows - start
         lineage.close_shard()
 
-    def write(self, decisions: Decisions, index: Index, shuffle_seed: int | None) -> None:
+    def write(self, decisions: Iterator[Drop], index: Index, shuffle_seed: int | None) -> None:
         """Copy the lines that stay from the working lines."""
         drops = _Drops(decisions)
         spool = None if shuffle_seed is None else _Spool(self._work, shuffle_seed)
@@ -339,7 +336,10 @@ class Exporter:
             begin = ends[start - 1] if start else 0
             part = {name: values[start:end] for name, values in rows.items()}
             self._emit(
-                splits[start], part, text[begin : ends[end - 1]], [e - begin for e in ends[start:end]]
+                splits[start],
+                part,
+                text[begin : ends[end - 1]],
+                [e - begin for e in ends[start:end]],
             )
 
     def _emit(self, split: int, rows: dict[str, list[Any]], text: Any, ends: list[int]) -> None:
@@ -373,8 +373,8 @@ class Exporter:
 class _Drops:
     """Decisions taken block by block."""
 
-    def __init__(self, decisions: Decisions) -> None:
-        self._source = iter(decisions)
+    def __init__(self, decisions: Iterator[Drop]) -> None:
+        self._source = decisions
         self._next = next(self._source, None)
 
     def until(self, first: int, end: int) -> list[Drop]:
@@ -478,8 +478,10 @@ def write_view(out: Path, view: str, shards: list[OutputFile]) -> list[OutputFil
         path.parent.mkdir(parents=True, exist_ok=True)
         encoder = msgspec.json.Encoder()
         with open(path, "wb") as file:
-            for example in read_examples(out, shard):
-                file.write(encoder.encode(form.render(example)) + b"\n")
+            file.writelines(
+                encoder.encode(form.render(example)) + b"\n"
+                for example in read_examples(out, shard)
+            )
         size = path.stat().st_size
         written.append(OutputFile(name, size, sha256_of(path), shard.rows, shard.split))
     return written

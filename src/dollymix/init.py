@@ -76,9 +76,7 @@ def _look(name: str, file: str) -> list[Found]:
     return looked
 
 
-def _lines(
-    name: str, file: str, shapes: set[tuple[str, ...]], looked: list[Found]
-) -> list[str]:
+def _lines(name: str, file: str, shapes: set[tuple[str, ...]], looked: list[Found]) -> list[str]:
     kinds = {shape for several in shapes for shape in several}
     lines = [f"  - name: {_quoted(name)}"]
     if len(kinds) == 1:
@@ -91,8 +89,10 @@ def _lines(
 def _quoted(text: str) -> str:
     import json
 
-    return text if text.replace("_", "a").replace("-", "a").isalnum() and text[0].isalpha() else (
-        json.dumps(text, ensure_ascii=False)
+    return (
+        text
+        if text.replace("_", "a").replace("-", "a").isalnum() and text[0].isalpha()
+        else (json.dumps(text, ensure_ascii=False))
     )
 
 

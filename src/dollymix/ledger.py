@@ -151,7 +151,9 @@ class Ledger(msgspec.Struct):
         """Raise InternalError where the books of a source do not balance."""
         wrong = [f"{name}: {line}" for name, c in self.sources.items() for line in c.imbalances()]
         if wrong:
-            raise InternalError("the books do not balance; nothing is published: " + "; ".join(wrong))
+            raise InternalError(
+                "the books do not balance; nothing is published: " + "; ".join(wrong)
+            )
 
     def encode(self) -> bytes:
         """The bytes of `ledger.json`."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from dollymix.errors import CheckError, UsageError
+from dollymix.framing.inputs import zstd_module
 
 SCHEMA = 1
 # These are in no digest: the manifest itself, and the log, which holds clocks and paths.
@@ -100,3 +102,20 @@ def sha256_of(path: str | Path) -> str:
     """The digest of a file's bytes."""
     with open(path, "rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_verdicts(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of `rejects.jsonl` or `dropped.jsonl.zst`."""
+    open_any: Any = zstd_module().open if path.suffix == ".zst" else open
+    with open_any(path, "rb") as file:
+        for line in file:
+            yield msgspec.json.decode(line)
+
+
+def input_paths(root: Path) -> list[dict[str, Any]]:
+    """Where the build read its inputs, from its log; empty where the log is not there."""
+    path = root / "build.log.jsonl"
+    if not path.exists():
+        return []
+    events = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+    return [event for event in events if event.get("event") == "input"]

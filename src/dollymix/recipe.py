@@ -307,7 +307,9 @@ def _check_value(value: Any, annotation: Any, path: Path_, document: _Document) 
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
         inside = where.strip("`").removeprefix("$")
-        document.fault(path, f"{inside + ' ' if inside else ''}is wrong: {_words(what)} [config.type]")
+        document.fault(
+            path, f"{inside + ' ' if inside else ''}is wrong: {_words(what)} [config.type]"
+        )
 
 
 def _words(what: str) -> str:

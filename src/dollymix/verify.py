@@ -11,7 +11,6 @@ import msgspec
 
 from dollymix import manifest
 from dollymix.errors import CheckError, UsageError
-from dollymix.explain import input_paths, read_verdicts
 from dollymix.ledger import Ledger
 
 
@@ -102,9 +101,11 @@ def _check_books(root: Path, built: manifest.Manifest, faults: list[str]) -> Non
     except (msgspec.DecodeError, OSError) as error:
         raise UsageError(f"{root / 'ledger.json'}: cannot be read: {error}") from error
     written = _written_by_source(root, built)
-    rejected = Counter((r["source"], r["reason"]) for r in read_verdicts(root / "rejects.jsonl"))
+    rejected = Counter(
+        (r["source"], r["reason"]) for r in manifest.read_verdicts(root / "rejects.jsonl")
+    )
     dropped = Counter(
-        (r["source"], r["outcome"]) for r in read_verdicts(root / "dropped.jsonl.zst")
+        (r["source"], r["outcome"]) for r in manifest.read_verdicts(root / "dropped.jsonl.zst")
     )
     for name, counts in ledger.sources.items():
         faults += [f"ledger.json: {name}: {line}" for line in counts.imbalances()]
@@ -118,9 +119,8 @@ def _check_books(root: Path, built: manifest.Manifest, faults: list[str]) -> Non
         for outcome in ("filtered", "duplicate", "contaminated"):
             total = sum(getattr(counts, outcome).values())
             if dropped[name, outcome] != total:
-                faults.append(
-                    f"dropped.jsonl.zst: {name}: has {dropped[name, outcome]} {outcome}, not {total}"
-                )
+                found = dropped[name, outcome]
+                faults.append(f"dropped.jsonl.zst: {name}: has {found} {outcome}, not {total}")
 
 
 def _written_by_source(root: Path, built: manifest.Manifest) -> Counter[str]:
@@ -135,11 +135,9 @@ def _written_by_source(root: Path, built: manifest.Manifest) -> Counter[str]:
     return written
 
 
-def _check_inputs(
-    root: Path, built: manifest.Manifest, faults: list[str], notes: list[str]
-) -> int:
+def _check_inputs(root: Path, built: manifest.Manifest, faults: list[str], notes: list[str]) -> int:
     """Each input that is where the build read it has the digest it had."""
-    places = {(p["source"], p["file"]): p["path"] for p in input_paths(root)}
+    places = {(p["source"], p["file"]): p["path"] for p in manifest.input_paths(root)}
     digests: dict[str, str] = {}
     checked = 0
     for entry in built.inputs:

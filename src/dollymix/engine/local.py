@@ -32,7 +32,9 @@ _START = "from dollymix.engine.local import serve; serve()"
 class InProcess:
     """One worker: this process."""
 
-    def map(self, function: Callable[[Any], Any], tasks: Iterable[Any]) -> Generator[Any, None, None]:
+    def map(
+        self, function: Callable[[Any], Any], tasks: Iterable[Any]
+    ) -> Generator[Any, None, None]:
         """The results, one by one."""
         for task in tasks:
             yield function(task)
@@ -48,7 +50,9 @@ class Workers:
         self._count = count
         self._workers: list[_Worker] = []
 
-    def map(self, function: Callable[[Any], Any], tasks: Iterable[Any]) -> Generator[Any, None, None]:
+    def map(
+        self, function: Callable[[Any], Any], tasks: Iterable[Any]
+    ) -> Generator[Any, None, None]:
         """The results in the order of the tasks; a result is valid until the next is asked for."""
         self._workers = [_Worker(function) for _ in range(self._count)]
         selector = selectors.DefaultSelector()
@@ -295,4 +299,3 @@ def _pickled(error: Exception) -> bytes:
 def engine(workers: int) -> InProcess | Workers:
     """The engine with that many workers."""
     return InProcess() if workers <= 1 else Workers(workers)
-

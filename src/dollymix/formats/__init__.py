@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -100,15 +101,18 @@ def load(name: str) -> Format:
     """
     if "." in name:
         module: Any = importlib.import_module(name)
-        missing = [part for part in ("Row", "Options", "SIGNATURE", "parse") if not hasattr(module, part)]
+        missing = [
+            part for part in ("Row", "Options", "SIGNATURE", "parse") if not hasattr(module, part)
+        ]
         if missing:
             raise UsageError(f"format `{name}`: the module has no {', '.join(missing)}")
-        return module  # type: ignore[no-any-return]
+        loaded: Format = module
+        return loaded
     if name not in names():
         near = nearest(name, names())
         hint = f" Did you mean `{near}`?" if near else f" There are: {', '.join(names())}."
         raise UsageError(f"format `{name}`: is not known.{hint}")
-    return importlib.import_module(f"{__name__}.{name}")  # type: ignore[return-value]
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def recognise(keys: set[str], candidates: list[str] | None = None) -> str | None:
@@ -126,12 +130,34 @@ def record_keys() -> tuple[str, ...]:
     return tuple(sorted({key for name in names() for key in load(name).RECORDS_AT}))
 
 
-def decode_part(raw: Any, decoder: msgspec.json.Decoder[T]) -> T | Problem:
+def decode_part(raw: Any, decode: Callable[[Any], T]) -> T | Problem:
     """A part of a record as a typed value, or the reason why it is none."""
     try:
-        return decoder.decode(raw)
+        return decode(raw)
     except FAILURES as error:
         return explain_failure(raw, error)
+
+
+def parse_record(
+    shapes: tuple[str, ...], raw: Any, origin: Origin, options: dict[str, Any] | None = None
+) -> Parsed:
+    """One record by the first of the formats whose shape it has."""
+    form = load(shapes[0])
+    known = form.Options.__struct_fields__
+    mine = {key: value for key, value in (options or {}).items() if key in known}
+    chosen = msgspec.convert(mine, form.Options)
+    try:
+        row = msgspec.json.decode(raw, type=form.Row)
+    except FAILURES as error:
+        problem = explain_failure(raw, error)
+        recover = getattr(form, "recover", None)
+        if len(shapes) > 1:
+            return parse_record(shapes[1:], raw, origin, options)
+        if recover is None or not problem.reason.startswith("schema."):
+            return only_rejected(origin, problem)
+        parsed: Parsed = recover(raw, problem, origin, chosen)
+        return parsed
+    return form.parse(row, raw, origin, chosen)
 
 
 def rejected(origin: Origin, problem: Problem, *, parts: int = 1) -> Verdict:
@@ -207,7 +233,7 @@ def _read_one(found: Beside, name: str, raw: Raw) -> Problem | None:
     if name == "tools":
         found.tools = raw.copy()
         return None
-    value = decode_part(raw, _pairs) if name == "history" else decode_part(raw, _text)
+    value = decode_part(raw, _pairs.decode) if name == "history" else decode_part(raw, _text.decode)
     if isinstance(value, Problem):
         return Problem(value.reason, f"{name}{value.path}", value.message)
     if isinstance(value, list):

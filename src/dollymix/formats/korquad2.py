@@ -83,10 +83,10 @@ def parse(row: Row, raw: Any, origin: Origin, options: Options) -> Parsed:
 
 def recover(raw: Any, problem: Problem, origin: Origin, options: Options) -> Parsed:
     """A page of which a question has not the shape: that question alone is rejected."""
-    row = decode_part(raw, _loose_row)
+    row = decode_part(raw, _loose_row.decode)
     if isinstance(row, Problem):
         return only_rejected(origin, problem)
-    return _page(row, [decode_part(part, _question) for part in row.qas], origin, options)
+    return _page(row, [decode_part(part, _question.decode) for part in row.qas], origin, options)
 
 
 def _page(
@@ -134,5 +134,5 @@ def render(example: Example) -> dict[str, object]:
         start = example.context.find(example.response)
     answer = {"text": example.response, "answer_start": start}
     question = {"id": str(example.origin), "question": example.instruction, "answer": answer}
-    page = {key: meta[key] for key in ("title", "url") if key in meta}
-    return {**page, "context": example.context, "qas": [question]}
+    page: dict[str, object] = {key: meta[key] for key in ("title", "url") if key in meta}
+    return page | {"context": example.context, "qas": [question]}

@@ -112,7 +112,7 @@ _KINDS: dict[str, Kind] = {
     **dict.fromkeys(_RESPONSE, "response"),
     "system": "system",
     **dict.fromkeys(("tool", "function_call", "observation"), "other"),
-}  # type: ignore[dict-item]
+}
 
 
 def kinds(options: Options) -> dict[str, Kind]:
@@ -136,10 +136,10 @@ def parse(row: Row, raw: Any, origin: Origin, options: Options) -> Parsed:
 
 def recover(raw: Any, problem: Problem, origin: Origin, options: Options) -> Parsed:
     """A conversation of which a turn has not the shape: that turn alone is rejected."""
-    row = decode_part(raw, _row)
+    row = decode_part(raw, _row.decode)
     if isinstance(row, Problem):
         return only_rejected(origin, problem)
-    turns = [decode_part(turn, _turn) for turn in row.conversations]
+    turns = [decode_part(turn, _turn.decode) for turn in row.conversations]
     return _conversation(row, turns, raw, origin, options)
 
 
@@ -188,7 +188,7 @@ def _group(identity: Raw | UnsetType, raw: Any, options: Options) -> str:
 
 
 def _as_text(value: Raw) -> str:
-    decoded = decode_part(value, _any)
+    decoded = decode_part(value, _any.decode)
     return decoded if isinstance(decoded, str) else bytes(value).decode(errors="replace")
 
 
@@ -227,8 +227,11 @@ class _Reader:
         """One example per response turn that stands directly after an instruction turn."""
         asked: int | None = None
         system, system_at = self.beside.system, None
+        known = self.kinds
         for index, turn in enumerate(self.turns):
-            kind = None if isinstance(turn, Problem) else self.kind(turn)
+            kind = None
+            if isinstance(turn, Turn):
+                kind = known.get(turn.role) or known.get(turn.role.strip())
             if kind == "response" and asked is not None:
                 if self._pair(asked, index, system) and system_at is not None:
                     self.parsed.parts_used += 1
@@ -307,9 +310,7 @@ class _Reader:
         message = f"a {quoted(turn.role)} turn without a partner beside it"
         if self.kind(turn) == "system":
             message = "a system turn without an example behind it"
-        self.parsed.verdicts.append(
-            reject(self.origin, self.path(index), "turn.unpaired", message)
-        )
+        self.parsed.verdicts.append(reject(self.origin, self.path(index), "turn.unpaired", message))
 
     def _bad_turn(self, index: int, turn: Turn | Problem) -> None:
         self.parsed.verdicts.append(self._verdict(index, self._problem(turn)))

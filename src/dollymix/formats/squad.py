@@ -110,19 +110,19 @@ def parse(row: Row, raw: Any, origin: Origin, options: Options) -> Parsed:
 
 def recover(raw: Any, problem: Problem, origin: Origin, options: Options) -> Parsed:
     """An article of which a paragraph or question has not the shape: that one is rejected."""
-    row = decode_part(raw, _loose_row)
+    row = decode_part(raw, _loose_row.decode)
     if isinstance(row, Problem):
         return only_rejected(origin, problem)
     parsed = Parsed(parts=0)
     for number, part in enumerate(row.paragraphs):
-        paragraph = decode_part(part, _loose_paragraph)
+        paragraph = decode_part(part, _loose_paragraph.decode)
         if isinstance(paragraph, Problem):
             # Its questions cannot be counted: the paragraph is one part.
             parsed.parts += 1
             path = f"paragraphs[{number}]"
             parsed.verdicts.append(rejected(origin, under(path, paragraph)))
             continue
-        questions = [decode_part(question, _question) for question in paragraph.qas]
+        questions = [decode_part(question, _question.decode) for question in paragraph.qas]
         _paragraph(parsed, origin, row.title, number, paragraph.context, questions, options)
     return parsed
 
@@ -226,9 +226,7 @@ def answered(
     )
 
 
-def with_meta(
-    example: Example, title: str, identity: Raw | UnsetType, **other: object
-) -> Example:
+def with_meta(example: Example, title: str, identity: Raw | UnsetType, **other: object) -> Example:
     """The example with its title, its id in the source, and what else is not empty."""
     meta: dict[str, object] = {"title": title} if title else {}
     if identity is not UNSET:

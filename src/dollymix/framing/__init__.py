@@ -1,10 +1,10 @@
 """Bytes to frames and back. Knows files, archives, encodings and lines; knows no data set.
 
-    inputs      which files, in which order; archive members; opening and inflating
-    sniff       what a file holds, told from its content
-    units       a file cut into stretches that are converted at once
-    jsonl       one record a line
-    json_array  one large array, at the top or under a key; one object
+inputs      which files, in which order; archive members; opening and inflating
+sniff       what a file holds, told from its content
+units       a file cut into stretches that are converted at once
+jsonl       one record a line
+json_array  one large array, at the top or under a key; one object
 """
 
 from __future__ import annotations

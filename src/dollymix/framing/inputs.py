@@ -15,7 +15,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from dollymix.errors import InputError
 from dollymix.framing import Compression, Framing, Input
@@ -140,7 +140,9 @@ def _open_archive(path: str, name: str) -> list[Input]:
         with open(path, "rb") as file:
             head = file.read(8)
     except OSError as error:
-        raise InputError("io.unreadable", show(path), f"cannot be read: {error.strerror}") from error
+        raise InputError(
+            "io.unreadable", show(path), f"cannot be read: {error.strerror}"
+        ) from error
     plain = Input(path, name, "", status.st_size, status.st_mtime_ns, status.st_ino)
     if compression_of(head) != "zip":
         return [plain]
@@ -243,12 +245,9 @@ class InflatingReader:
         if compression == "zip":
             return self._inflate_member(source)
         if compression == "gzip":
-            from isal import igzip_lib
-
+            igzip = _igzip()
             return self._inflate_frames(
-                lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP),
-                igzip_lib.error,
-                padding=True,
+                lambda: igzip.IgzipDecompressor(flag=igzip.DECOMP_GZIP), igzip.error, padding=True
             )
         zstd = zstd_module()
         return self._inflate_frames(zstd.ZstdDecompressor, zstd.ZstdError, padding=False)
@@ -290,8 +289,9 @@ class InflatingReader:
         return data
 
     def _inflate_member(self, source: Input) -> Iterator[bytes]:
-        from isal import igzip_lib, isal_zlib
+        from isal import isal_zlib
 
+        igzip_lib = _igzip()
         info = next(i for i in _directory(source.path) if i.filename == source.member)
         left = self._seek_member(info)
         stored = info.compress_type == zipfile.ZIP_STORED
@@ -346,6 +346,13 @@ class InflatingReader:
         return InputError(reason, self._place, message, byte)
 
 
+def _igzip() -> Any:
+    # Its type stubs call the module's exception class an exception.
+    from isal import igzip_lib
+
+    return igzip_lib
+
+
 def zstd_module() -> Any:
     """The standard library's zstd, or its backport before Python 3.14."""
     try:
@@ -385,20 +392,18 @@ def stream_compression(source: Input) -> Compression:
 def read_range(path: str, start: int, end: int) -> bytearray:
     """The bytes of a plain file from `start` to `end`."""
     buffer = bytearray(end - start)
-    view = memoryview(buffer)
-    with open(path, "rb", buffering=0) as file:
-        file.seek(start)
-        filled = _fill(file, view)
-    if filled < len(buffer):
-        raise InputError("io.changed", show(path), "became shorter while it was read", start + filled)
+    read_into(path, start, memoryview(buffer))
     return buffer
 
 
-def _fill(file: BinaryIO | Any, view: memoryview) -> int:
+def read_into(path: str, start: int, view: memoryview) -> None:
+    """Fill the view from the byte `start` on. Raises InputError where the file is too short."""
     filled = 0
-    while filled < len(view):
-        count = file.readinto(view[filled:])
-        if not count:
-            break
-        filled += count
-    return filled
+    with open(path, "rb", buffering=0) as file:
+        file.seek(start)
+        while filled < len(view):
+            count = file.readinto(view[filled:])
+            if not count:
+                message = "became shorter while it was read"
+                raise InputError("io.changed", show(path), message, start + filled)
+            filled += count

@@ -25,7 +25,7 @@ _elements = msgspec.json.Decoder(list[Raw])
 _document = msgspec.json.Decoder(dict[str, Raw])
 
 
-class SyntaxFault(Exception):
+class SyntaxFaultError(Exception):
     """The document is broken at `byte` of the file."""
 
     def __init__(self, reason: str, message: str, byte: int) -> None:
@@ -41,45 +41,47 @@ def border(first_key: bytes) -> re.Pattern[bytes]:
     return re.compile(rb"\}\s*+,(?=\s*\{" + key + rb")")
 
 
-def frames(data: Any, start: int, framing: Framing, *, last: bool) -> list[Frame]:
+def frames(data: bytearray, start: int, framing: Framing, *, last: bool) -> list[Frame]:
     """The elements of a stretch of the document that begins where one begins.
 
-    A stretch ends behind a comma, or, where `last`, at the end of the file. Raises CutError where
-    it does not end at a border, SyntaxFault where the document is broken.
+    `data` has one byte to spare before the stretch, so that it can be put between brackets without
+    being copied; `start` is the stretch's offset in the file. A stretch ends behind a comma, or,
+    where `last`, at the end of the file. Raises CutError where it does not end at a border,
+    SyntaxFaultError where the document is broken.
     """
-    data = bytes(data) if isinstance(data, memoryview) else data
     try:
         return _quick(data, start, framing, last=last)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return _exact(data, start, framing, last=last)
+        if not last:
+            data[-1] = 0x2C
+        return _exact(data[1:], start, framing, last=last)
 
 
-def _quick(data: Any, start: int, framing: Framing, *, last: bool) -> list[Frame]:
+def _quick(data: bytearray, start: int, framing: Framing, *, last: bool) -> list[Frame]:
+    data[0] = 0x5B
     if not last:
-        inner = bytearray(len(data) + 1)
-        inner[0], inner[1:], inner[-1] = 0x5B, data, 0x5D
-        return _place(_elements.decode(inner), data, start)
+        data[-1] = 0x5D
+        return _place(_elements.decode(data), data, start)
+    if framing.kind == "array" and not framing.key:
+        return _place(_elements.decode(data), data, start)
+    stretch = memoryview(data)[1:]
     if framing.key:
-        head = framing.head
-        value = _document.decode(b"".join((head, data)))[framing.key]
+        value = _document.decode(b"".join((framing.head, stretch)))[framing.key]
         parts = [value] if framing.kind == "object" else _elements.decode(value)
         return _place(parts, data, start)
-    if framing.kind == "object":
-        whole = msgspec.json.decode(data, type=Raw)
-        return _place([whole], data, start)
-    return _place(_elements.decode(b"".join((b"[", data))), data, start)
+    return _place([msgspec.json.decode(stretch, type=Raw)], data, start)
 
 
-def _place(parts: list[Raw], data: Any, start: int) -> list[Frame]:
+def _place(parts: list[Raw], data: bytearray, start: int) -> list[Frame]:
     """The parts with their places: between two there is a comma and white space, nothing else."""
-    space = _SPACE.match(data)
+    space = _SPACE.match(data, 1)
     assert space is not None
-    position = space.end()
+    position, shift = space.end(), start - 1
     found: list[Frame] = []
     match = _GAP.match
     for part in parts:
         end = position + len(memoryview(part))
-        found.append(Frame(part, start + position, start + end))
+        found.append(Frame(part, shift + position, shift + end))
         gap = match(data, end)
         position = gap.end() if gap else end
     return found
@@ -89,19 +91,19 @@ def _exact(data: Any, start: int, framing: Framing, *, last: bool) -> list[Frame
     scanner = Scanner()
     borders = scanner.scan(data)
     if last and framing.kind == "object":
-        raise SyntaxFault("json.syntax", _why(framing.head + bytes(data)), start)
+        raise SyntaxFaultError("json.syntax", _why(framing.head + bytes(data)), start)
     closed = scanner.closed
     if not last:
         if closed is not None:
             message = "has other data behind its array"
-            raise SyntaxFault("json.trailing_data", message, start + closed)
+            raise SyntaxFaultError("json.trailing_data", message, start + closed)
         if scanner.depth or not borders or borders[-1] != len(data):
             raise CutError
         ends = borders
     else:
         if closed is None:
             message = "is cut off: its array does not end"
-            raise SyntaxFault("json.syntax", message, start + len(data))
+            raise SyntaxFaultError("json.syntax", message, start + len(data))
         _check_tail(data, closed, start, framing)
         ends = [*borders, closed + 1]
     return _cut(data, ends, start, empty_ok=last and not borders)
@@ -113,13 +115,13 @@ def _check_tail(data: Any, closed: int, start: int, framing: Framing) -> None:
     if not framing.key:
         if tail.strip(b" \t\r\n"):
             message = "has other data behind its array"
-            raise SyntaxFault("json.trailing_data", message, start + closed + 1)
+            raise SyntaxFaultError("json.trailing_data", message, start + closed + 1)
         return
     try:
         _document.decode(framing.head + b"]" + tail)
     except (msgspec.DecodeError, RecursionError) as error:
         message = f"is broken behind its `{framing.key}`: {error}"
-        raise SyntaxFault("json.syntax", message, start + closed + 1) from error
+        raise SyntaxFaultError("json.syntax", message, start + closed + 1) from error
 
 
 def _cut(data: Any, ends: list[int], start: int, *, empty_ok: bool) -> list[Frame]:
@@ -131,7 +133,7 @@ def _cut(data: Any, ends: list[int], start: int, *, empty_ok: bool) -> list[Fram
         left = len(text) - len(text.lstrip(b" \t\r\n"))
         stripped = text.strip(b" \t\r\n")
         if not stripped and not (empty_ok and len(ends) == 1):
-            raise SyntaxFault("json.syntax", "has a comma too many", start + position)
+            raise SyntaxFaultError("json.syntax", "has a comma too many", start + position)
         if stripped:
             first = start + position + left
             found.append(Frame(stripped, first, first + len(stripped)))

@@ -21,7 +21,9 @@ class Lines(msgspec.Struct):
 
 def newline(encoding: str) -> bytes:
     """A line end in an encoding."""
-    return "\n".encode(encoding.replace("utf-16", "utf-16-le") if encoding == "utf-16" else encoding)
+    return "\n".encode(
+        encoding.replace("utf-16", "utf-16-le") if encoding == "utf-16" else encoding
+    )
 
 
 def find_newline(data: bytes | bytearray, encoding: str, start: int = 0) -> int:

@@ -21,7 +21,9 @@ from dollymix.framing.inputs import (
 from dollymix.framing.json_array import Scanner
 
 # How much of a file is looked at before the build: for its framing, format and unread keys.
-SAMPLE_BYTES = 4 << 20
+SAMPLE_BYTES = 1 << 20
+
+_CHECKED_BYTES = 1 << 16
 
 Declared = Literal["auto", "jsonl", "json"]
 
@@ -57,12 +59,14 @@ def sniff(
     place = show(source.path) + (f"!{show(source.member)}" if source.member else "")
     compression = stream_compression(source)
     raw, whole = _beginning(source, compression)
-    _refuse_binary(raw, place, compression)
+    _refuse_binary(raw, place)
     bom, stored = _encoding(raw, encoding, place)
     text = _as_utf8(raw[bom:], stored, whole, place)
     if not text.strip(_SPACE):
         if not whole:
-            raise InputError("format.binary", place, "begins with blanks only: no text that is read")
+            raise InputError(
+                "format.binary", place, "begins with blanks only: no text that is read"
+            )
         raise InputError("input.empty", place, "holds no record. Set `allow_empty: true` if it may")
     kind, key, at = _kind(text, keys, whole, place)
     _check_declared(kind, declared, place)
@@ -96,7 +100,7 @@ def _beginning(source: Input, compression: Compression) -> tuple[bytes, bool]:
         reader.close()
 
 
-def _refuse_binary(raw: bytes, place: str, compression: Compression) -> None:
+def _refuse_binary(raw: bytes, place: str) -> None:
     name = unread_kind(raw)
     if name:
         raise InputError("format.unread", place, f"is {name}, which is not read")
@@ -135,14 +139,15 @@ def _as_utf8(raw: bytes, encoding: str, whole: bool, place: str) -> bytes:
         # A declared encoding: what does not decode is a matter of its line, or of the build.
         return codecs.getincrementaldecoder(encoding)("replace").decode(raw, final=whole).encode()
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(raw, final=whole)
+        head = raw[:_CHECKED_BYTES]
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=whole and len(head) == len(raw))
     except UnicodeDecodeError:
         _refuse_other_encoding(raw, place)
     return raw
 
 
 def _refuse_other_encoding(raw: bytes, place: str) -> None:
-    """Bad bytes here and there are their lines' matter; where every line has some, it is not UTF-8."""
+    """Bad bytes here and there are their lines' matter; with some in every line, it is no UTF-8."""
     if raw.count(b"\x00") * 8 > len(raw):
         if raw.count(b"\x00") == len(raw):
             raise InputError("format.binary", place, "holds NUL bytes only")
@@ -199,7 +204,9 @@ def _looks_like_records(text: bytes) -> bool:
     """True for lines that are nearly JSON: the build says of each what is wrong with it."""
     lines = [line.strip() for line in text.split(b"\n")[:100]]
     filled = [line for line in lines if line]
-    near = [line for line in filled if line.lstrip(b"\x00\x1e\xef\xbb\xbf").startswith((b"{", b"["))]
+    near = [
+        line for line in filled if line.lstrip(b"\x00\x1e\xef\xbb\xbf").startswith((b"{", b"["))
+    ]
     return bool(filled) and len(near) * 2 >= len(filled)
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from dollymix.errors import InputError
-from dollymix.framing import RECORD_BYTES, CutError, Frame, Framing, Input, Unit, json_array, jsonl
-from dollymix.framing.inputs import Reader, open_stream, read_range, show
+from dollymix.framing import RECORD_BYTES, Frame, Framing, Input, Unit, json_array, jsonl
+from dollymix.framing.inputs import Reader, open_stream, read_into, read_range, show
 
 UNIT_BYTES = 2 << 20
 _WINDOW = 1 << 16
@@ -77,7 +77,9 @@ class Units:
         pattern = json_array.border(self.framing.first_key)
         carry = b""
         while at < size:
-            if not lines and at - position > max(_MAX_STRETCH * self.unit_bytes, _MAX_STRETCH << 20):
+            if not lines and at - position > max(
+                _MAX_STRETCH * self.unit_bytes, _MAX_STRETCH << 20
+            ):
                 return None
             window = carry + os.pread(file, _WINDOW, at)
             if lines:
@@ -96,7 +98,9 @@ class Units:
     def _stream(self) -> Iterator[Unit]:
         """Units that carry their bytes, cut while the stream goes by."""
         reader = self._reader()
-        cutter = _LineCutter(self.framing.encoding) if self.framing.kind == "jsonl" else _Cutter(self)
+        cutter = (
+            _LineCutter(self.framing.encoding) if self.framing.kind == "jsonl" else _Cutter(self)
+        )
         buffer = bytearray()
         position = self.start
         try:
@@ -118,7 +122,9 @@ class Units:
         finally:
             reader.close()
         data = bytes(buffer)
-        yield self._unit(position, position + stored_length(data, self._stored()), data=data, last=True)
+        yield self._unit(
+            position, position + stored_length(data, self._stored()), data=data, last=True
+        )
 
     def _stored(self) -> str:
         """The encoding that offsets count, where the units carry UTF-8 made of another."""
@@ -238,16 +244,30 @@ def stored_length(data: bytes, encoding: str) -> int:
 def read_frames(unit: Unit, framing: Framing) -> jsonl.Lines:
     """The records of a unit.
 
-    Raises CutError where an array's unit does not end at a border, SyntaxFault where the document
-    is broken.
+    Raises CutError where an array's unit does not end at a border, SyntaxFaultError where the
+    document is broken.
     """
-    data = read_range(unit.path, unit.start, unit.end) if unit.data is None else unit.data
     if framing.kind == "jsonl":
+        data = read_range(unit.path, unit.start, unit.end) if unit.data is None else unit.data
         return jsonl.frames(data, unit.start, framing.encoding)
+    data = spared(unit.data) if unit.data is not None else _spared_range(unit)
     found = json_array.frames(data, unit.start, framing, last=unit.last)
     if framing.encoding != "utf-8":
-        found = _stored_frames(found, bytes(data), unit.start, framing.encoding)
+        found = _stored_frames(found, bytes(data[1:]), unit.start, framing.encoding)
     return jsonl.Lines(found, 0, {})
+
+
+def spared(data: Any) -> bytearray:
+    """The bytes with one to spare before them, as the array reader wants them."""
+    buffer = bytearray(len(data) + 1)
+    buffer[1:] = data
+    return buffer
+
+
+def _spared_range(unit: Unit) -> bytearray:
+    buffer = bytearray(unit.end - unit.start + 1)
+    read_into(unit.path, unit.start, memoryview(buffer)[1:])
+    return buffer
 
 
 def _stored_frames(frames: list[Frame], data: bytes, start: int, encoding: str) -> list[Frame]:
@@ -261,6 +281,3 @@ def _stored_frames(frames: list[Frame], data: bytes, start: int, encoding: str) 
         position = end
         moved.append(Frame(frame.data, first, stored))
     return moved
-
-
-__all__ = ["UNIT_BYTES", "CutError", "Units", "read_frames", "stored_length"]

@@ -168,6 +168,6 @@ def _warnings(manifest: Manifest, ledger: Ledger) -> list[str]:
 
 def _counted(name: str, counts: SourceCounts) -> list[str]:
     lines = [f"{name}: `{code}` {count} times" for code, count in sorted(counts.warnings.items())]
-    for refused in counts.files_refused:
-        lines.append(f"{name}: {_cell(refused.file)} was left out ({refused.reason})")
+    refused = counts.files_refused
+    lines += [f"{name}: {_cell(r.file)} was left out ({r.reason})" for r in refused]
     return lines

@@ -1,0 +1,303 @@
+"""Phase 1, the parent's side: units out to the workers, their results in plan order into files.
+
+What a worker cannot know is added here: how many records and lines stand before its unit.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+import msgspec
+
+from dollymix import blocks
+from dollymix.convert import Converter, UnitResult
+from dollymix.engine.local import engine
+from dollymix.errors import InputError
+from dollymix.example import Dolly, identifier
+from dollymix.export import Shards, dropped_line, line_ends
+from dollymix.framing import Input, Unit
+from dollymix.framing.inputs import show
+from dollymix.framing.units import Units
+from dollymix.ledger import Ledger, RefusedFile, SourceCounts, Verdict
+from dollymix.plan import Plan, PlannedFile
+from dollymix.publish import Stage
+from dollymix.text import printable
+
+SEGMENT_BYTES = 256 << 20
+
+
+class Progress(NamedTuple):
+    """How far a build is: bytes of decompressed input done, of about how many, and examples."""
+
+    phase: str
+    done: int
+    total: int
+    examples: int
+
+
+class _FileRefusedError(Exception):
+    """A file is refused while it is converted."""
+
+    def __init__(self, error: InputError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Conversion:
+    """Phase 1: units out to the workers, their results in plan order into the working files."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        plan: Plan,
+        unit_bytes: int,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._stage = stage
+        self._plan = plan
+        self._unit_bytes = unit_bytes
+        self._progress = progress
+        self.ledger = Ledger(sources={s.name: SourceCounts() for s in plan.recipe.sources})
+        self.shards = Shards("train", stage.file)
+        self._digest = plan.digest()
+        self._file = 0
+        self._start: int | None = None
+        self._exact = False
+        self._before: dict[str, Any] | None = None
+        self._base = 0
+        self._line = 0
+        self._since_segment = 0
+        self._done_bytes = 0
+        self._total_bytes = sum({f.input.path: f.input.size for f in plan.files}.values())
+        self.refused = [(number, item, error) for number, item, error in plan.refused]
+        for number, item, error in plan.refused:
+            self._note_refused(number, item if isinstance(item, str) else item.name, error)
+
+    def _counts(self, source: int) -> SourceCounts:
+        return self.ledger.sources[self._plan.recipe.sources[source].name]
+
+    def _note_refused(self, source: int, name: str, error: InputError) -> None:
+        self._counts(source).files_refused.append(RefusedFile(name, error.reason, error.byte))
+
+    def resume(self) -> None:
+        """Go on from the last durable segment of the same plan, or begin anew."""
+        state = self._stage.journal()
+        if state is None or state.get("plan") != self._digest:
+            self._stage.clear()
+            return
+        self._restore(state)
+        self._before = state["before"]
+        self._file, self._start, self._exact = state["file"], state["start"], state["exact"]
+        self._base, self._line = state["base"], state["line"]
+
+    def _segment(self) -> None:
+        """Make everything so far durable and write down where the next run goes on."""
+        self._stage.sync()
+        self._since_segment = 0
+        self._stage.write_journal(
+            {
+                **self._state(),
+                "phase": "converting",
+                "plan": self._digest,
+                "before": self._before,
+                "file": self._file,
+                "start": self._start,
+                "exact": self._exact,
+                "base": self._base,
+                "line": self._line,
+            }
+        )
+
+    def run(self, workers: int) -> None:
+        """Convert every file that is left."""
+        work = engine(workers)
+        converter = Converter(self._plan.setup)
+        try:
+            while self._file < len(self._plan.files):
+                results = work.map(converter, self._units())
+                try:
+                    self._collect(results)
+                except _FileRefusedError as failed:
+                    self._take_back(failed.error)
+                finally:
+                    results.close()
+        finally:
+            work.close()
+        self._segment()
+
+    def _units(self) -> Iterator[Unit]:
+        """The units from where the conversion stands, to the end of the plan."""
+        start, exact = self._start, self._exact
+        for planned in self._plan.files[self._file :]:
+            place = planned.source, planned.number
+            try:
+                yield from Units(
+                    planned.input, planned.setup.framing, place, self._unit_bytes, start, exact
+                )
+            except InputError as error:
+                yield _failing_unit(place, error)
+            start, exact = None, False
+
+    def _collect(self, results: Iterable[UnitResult]) -> None:
+        """Take results in order, until all are taken or a cut proves wrong."""
+        for result in results:
+            planned = self._plan.files[self._file]
+            if self._before is None:
+                self._before = self._state()
+            if result.bad_cut:
+                # Everything before the unit is proven; from here on the file is scanned exactly.
+                self._start, self._exact = result.unit[2], True
+                return
+            if result.fault is not None:
+                raise _FileRefusedError(_input_error(planned, result))
+            self._take(planned, result)
+            self._start = result.unit[3]
+            if result.last:
+                self._end_file(planned)
+            size = result.unit[3] - result.unit[2]
+            self._since_segment += size
+            self._done_bytes += size
+            if self._since_segment >= SEGMENT_BYTES:
+                self._segment()
+            self._report()
+
+    def _report(self) -> None:
+        if self._progress is not None:
+            examples = sum(counts.examples for counts in self.ledger.sources.values())
+            self._progress(Progress("convert", self._done_bytes, self._total_bytes, examples))
+
+    def _state(self) -> dict[str, Any]:
+        """How far the working files and the books are."""
+        return {
+            "files": self._stage.lengths(),
+            "ledger": deepcopy(self.ledger),
+            "shards": self.shards.state(),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._stage.restore(state["files"])
+        self.ledger = msgspec.convert(msgspec.to_builtins(state["ledger"]), Ledger)
+        self.shards.restore(state["shards"], self._stage.root)
+
+    def _take_back(self, error: InputError) -> None:
+        """Nothing of a refused file is kept."""
+        if self._plan.recipe.on_bad_file == "stop" or self._before is None:
+            raise error
+        self._restore(self._before)
+        planned = self._plan.files[self._file]
+        self._note_refused(planned.source, planned.input.name, error)
+        self.refused.append((planned.source, planned.input, error))
+        self._next_file()
+
+    def _end_file(self, planned: PlannedFile) -> None:
+        counts = self._counts(planned.source)
+        counts.files += 1
+        for key, number in planned.unread.items():
+            counts.warn(f"unread_key.{printable(key)}", number)
+        self._check_unchanged(planned.input)
+        self._next_file()
+
+    def _next_file(self) -> None:
+        self._file += 1
+        self._before = None
+        self._start, self._exact = None, False
+        self._base = self._line = 0
+
+    def _check_unchanged(self, item: Input) -> None:
+        status = os.stat(item.path)
+        now = status.st_size, status.st_mtime_ns, status.st_ino
+        if now != (item.size, item.mtime_ns, item.inode):
+            raise InputError("io.changed", show(item.path), "was changed while it was read")
+
+    def _take(self, planned: PlannedFile, result: UnitResult) -> None:
+        """Write down all that came of a unit."""
+        source = self._plan.recipe.sources[planned.source].name
+        self._counts(planned.source).add(result.counts)
+        if result.rejected:
+            self._write_rejects(source, planned.input.name, result)
+        for verdict in result.dropped:
+            self._stage.file("work/filtered").write(self._dropped(source, planned, verdict))
+        if result.rows:
+            ends = line_ends(result.line_ends)
+            block = blocks.Block(
+                planned.source, planned.number, self._base, result.rows, bytes(result.columns), ends
+            )
+            blocks.append(self._stage.file("work/blocks"), block)
+            if self._plan.is_direct:
+                self.shards.write(result.text, block.ends())
+            else:
+                self._stage.file("work/lines").write(result.text)
+            for number, keys in result.keys.items():
+                self._stage.file(f"work/step-{number}").write(keys)
+        self._base += result.records
+        self._line += result.lines
+
+    def _write_rejects(self, source: str, file: str, result: UnitResult) -> None:
+        lines = bytearray()
+        for item in result.rejected:
+            origin = item.verdict.origin
+            record = self._base + origin.record
+            row: dict[str, Any] = {
+                "id": identifier(source, file, record, origin.path),
+                "source": source,
+                "file": file,
+                "record": record,
+                "path": origin.path,
+                "line": None if item.line is None else self._line + item.line + 1,
+                "byte_start": item.start,
+                "byte_end": item.end,
+                "step": item.verdict.step,
+                "reason": item.verdict.reason,
+                "message": item.verdict.message,
+                "parts": item.verdict.parts,
+            }
+            if item.raw is None:
+                row["bytes_with"] = identifier(source, file, record, "")
+            else:
+                row |= _as_text(item.raw)
+            lines += msgspec.json.encode(row) + b"\n"
+        self._stage.file("out/rejects.jsonl").write(lines)
+
+    def _dropped(self, source: str, planned: PlannedFile, verdict: Verdict) -> bytes:
+        example, origin = verdict.example, verdict.origin
+        assert example is not None
+        record = self._base + origin.record
+        place = {
+            "id": identifier(source, planned.input.name, record, origin.path),
+            "source": source,
+            "file": planned.input.name,
+            "record": record,
+            "path": origin.path,
+        }
+        why = {
+            "outcome": verdict.outcome,
+            "step": verdict.step,
+            "reason": verdict.reason,
+            "message": verdict.message,
+            "because_of": verdict.because_of,
+        }
+        line = Dolly(example.instruction, example.context, example.response, example.category)
+        return dropped_line(place, why, msgspec.json.encode(line) + b"\n")
+
+
+def _failing_unit(place: tuple[int, int], error: InputError) -> Unit:
+    """A unit that carries the failure of its file to where it is taken in order."""
+    return Unit(*place, error.byte or 0, error.byte or 0, data=error)
+
+
+def _input_error(planned: PlannedFile, result: UnitResult) -> InputError:
+    fault = result.fault
+    assert fault is not None
+    member = f"!{show(planned.input.member)}" if planned.input.member else ""
+    return InputError(fault.reason, show(planned.input.path) + member, fault.message, fault.byte)
+
+
+def _as_text(raw: bytes) -> dict[str, str]:
+    try:
+        return {"text": raw.decode()}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(raw).decode()}

@@ -1,0 +1,148 @@
+"""What a finished build says of itself: other views, ledger, card, manifest, log."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dollymix.collect import Conversion
+from dollymix.export import Exporter, write_parquet, write_view
+from dollymix.framing import Input
+from dollymix.framing.inputs import zstd_module
+from dollymix.manifest import SCHEMA, InputFile, Manifest, OutputFile, sha256_of, versions
+from dollymix.outputs import card
+from dollymix.plan import Plan
+from dollymix.publish import Stage
+from dollymix.version import __version__
+
+
+def write_views(out: Path, plan: Plan, exporter: Exporter) -> list[OutputFile]:
+    """Every file with rows, the Dolly lines first."""
+    lines = [file for shards in exporter.shards for file in shards.finished]
+    found = [*lines, *exporter.lineage_files()]
+    for output in plan.recipe.outputs:
+        if output.view != "dolly":
+            found += write_view(out, output.view, lines)
+        elif output.format == "parquet":
+            found += write_parquet(out, lines)
+    return found
+
+
+def write_dropped(stage: Stage) -> None:
+    """`dropped.jsonl.zst`: one frame of one thread, so that its bytes are always the same."""
+    zstd = zstd_module()
+    with zstd.ZstdFile(stage.out / "dropped.jsonl.zst", "wb", level=3) as packed:
+        for name in ("filtered", "duplicates"):
+            path = stage.work / name
+            if path.exists():
+                with open(path, "rb") as file:
+                    while piece := file.read(1 << 20):
+                        packed.write(piece)
+
+
+def write_about(
+    stage: Stage,
+    plan: Plan,
+    conversion: Conversion,
+    outputs: list[OutputFile],
+    digests: dict[str, str],
+) -> None:
+    """Ledger, card and manifest."""
+    ledger = conversion.ledger
+    splits = dict.fromkeys(list(plan.recipe.splits) or ["train"], 0)
+    for file in outputs:
+        if file.file.startswith("dolly/") and file.split and file.rows:
+            splits[file.split] += file.rows
+    (stage.out / "ledger.json").write_bytes(ledger.encode())
+    manifest = Manifest(
+        schema=SCHEMA,
+        dollymix=__version__,
+        versions=versions(),
+        recipe=_recorded(plan),
+        recipe_sha256=hashlib.sha256(plan.recipe.encode()).hexdigest(),
+        overrides=plan.overrides,
+        inputs=_inputs(plan, conversion, digests),
+        outputs=outputs,
+        splits={name: rows for name, rows in splits.items() if rows},
+        warnings=[f"split `{name}` has no rows" for name, rows in splits.items() if not rows],
+    )
+    licences = {source.name: source.licence for source in plan.recipe.sources}
+    (stage.out / "README.md").write_bytes(card.render(stage.out, manifest, ledger, licences))
+    stage.sync()
+    for name in ("README.md", "dropped.jsonl.zst", "ledger.json", "rejects.jsonl"):
+        path = stage.out / name
+        manifest.outputs.append(OutputFile(name, path.stat().st_size, sha256_of(path)))
+    (stage.out / "manifest.json").write_bytes(manifest.encode())
+
+
+def _recorded(plan: Plan) -> dict[str, Any]:
+    """The recipe for the manifest; of absolute paths, which tell of a machine, the names."""
+    recorded: dict[str, Any] = msgspec.to_builtins(plan.recipe)
+    for source in recorded["sources"]:
+        source["files"] = [
+            os.path.basename(path) if os.path.isabs(path) else path for path in source["files"]
+        ]
+    return recorded
+
+
+def _inputs(plan: Plan, conversion: Conversion, digests: dict[str, str]) -> list[InputFile]:
+    found: list[InputFile] = []
+    refused = {
+        (number, item.name): error
+        for number, item, error in conversion.refused
+        if isinstance(item, Input)
+    }
+    for planned in plan.files:
+        source = plan.recipe.sources[planned.source]
+        framing = planned.setup.framing
+        error = refused.get((planned.source, planned.input.name))
+        found.append(
+            InputFile(
+                source=source.name,
+                file=planned.input.name,
+                bytes=planned.input.size,
+                sha256=digests[planned.input.path],
+                framing=f"{framing.kind} under `{framing.key}`" if framing.key else framing.kind,
+                compression=framing.compression,
+                encoding=framing.encoding,
+                formats=planned.setup.shapes,
+                evidence=planned.evidence,
+                sampled=planned.sampled,
+                unread_keys=planned.unread,
+                revision=source.revision,
+                licence=source.licence,
+                refused=error.reason if error else None,
+            )
+        )
+    return found
+
+
+def write_log(stage: Stage, plan: Plan, base: Path, started: float, workers: int) -> None:
+    """The one output that holds clocks and machine paths; in no digest."""
+    inputs = [
+        {
+            "event": "input",
+            "source": plan.recipe.sources[file.source].name,
+            "file": file.input.name,
+            "path": os.path.abspath(file.input.path),
+            "member": file.input.member,
+        }
+        for file in plan.files
+    ]
+    built = {
+        "event": "built",
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(time.monotonic() - started, 3),
+        "workers": workers,
+        "python": platform.python_version(),
+        "base": str(base),
+    }
+    with open(stage.out / "build.log.jsonl", "w", encoding="utf-8") as log:
+        log.writelines(json.dumps(event, ensure_ascii=True) + "\n" for event in (*inputs, built))

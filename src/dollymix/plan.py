@@ -1,0 +1,241 @@
+"""The plan of a build: what will be read, and how. Looks at the beginning of every input."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dollymix import formats, recipe, steps
+from dollymix.convert import FileSetup, Setup, SourceSetup
+from dollymix.detect import detect, sample_records
+from dollymix.errors import BuildError, InputError
+from dollymix.example import Origin
+from dollymix.export import Names
+from dollymix.framing import Input
+from dollymix.framing.inputs import list_inputs, show
+from dollymix.manifest import sha256_of, versions
+from dollymix.version import __version__
+
+
+class PlannedFile(msgspec.Struct):
+    """One input with what was found out about it."""
+
+    source: int
+    number: int
+    input: Input
+    setup: FileSetup
+    evidence: str
+    sampled: int
+    unread: dict[str, int]
+
+
+class Plan(msgspec.Struct):
+    """What will be read, and how."""
+
+    recipe: recipe.Recipe
+    overrides: dict[str, str]
+    files: list[PlannedFile]
+    setup: Setup
+    step_names: list[str]
+    refused: list[tuple[int, Input | str, InputError]]
+
+    @property
+    def is_direct(self) -> bool:
+        """True where convert can write the final lines: nothing decides over them afterwards."""
+        asked = self.recipe
+        return not (self.step_names or asked.shuffle or len(asked.splits) > 1)
+
+    def names(self) -> list[Names]:
+        """What the numbers in blocks stand for."""
+        return [
+            Names(setup.name, tuple(file.name for file in setup.files), source.licence)
+            for setup, source in zip(self.setup.sources, self.recipe.sources, strict=True)
+        ]
+
+    def digest(self) -> str:
+        """What must be the same for going on after a crash."""
+        state = [
+            __version__,
+            versions(),
+            self.recipe.encode(),
+            [msgspec.to_builtins(file.input) for file in self.files],
+        ]
+        return hashlib.sha256(msgspec.json.encode(state, order="sorted")).hexdigest()
+
+
+def read_recipe(
+    source: Any,
+    overrides: dict[str, str] | None = None,
+    formats: list[str] | None = None,
+    on_bad_file: str | None = None,
+    max_rejected: float | None = None,
+) -> tuple[recipe.Recipe, Path]:
+    """The recipe that is asked for, and the folder its paths are relative to."""
+    base = Path.cwd()
+    if isinstance(source, recipe.Recipe):
+        asked = source
+    elif isinstance(source, list):
+        asked = recipe.from_paths([Path(path) for path in source])
+    else:
+        path = Path(source)
+        base = path.absolute().parent
+        asked = recipe.load(path, overrides)
+    changes: dict[str, Any] = {}
+    if formats:
+        views = {output.view for output in asked.outputs}
+        changes["outputs"] = [recipe.Output(v, f) for v in sorted(views) for f in formats]  # type: ignore[arg-type]
+    if on_bad_file:
+        changes["on_bad_file"] = on_bad_file
+    if max_rejected is not None:
+        changes["max_rejected"] = max_rejected
+    return msgspec.structs.replace(asked, **changes), base
+
+
+def make_plan(asked: recipe.Recipe, base: Path, overrides: dict[str, str]) -> Plan:
+    """Look at every input. Raises InputError for the first that is refused, unless it is skipped;
+    where several are, the message has a line for each."""
+    files: list[PlannedFile] = []
+    refused: list[tuple[int, Input | str, InputError]] = []
+    for number, source in enumerate(asked.sources):
+        try:
+            inputs = list_inputs(source.files, base)
+        except InputError as error:
+            refused.append((number, error.place, error))
+            continue
+        for item in inputs:
+            try:
+                files.append(_plan_file(number, source, item))
+            except InputError as error:
+                if error.reason == "input.empty" and source.allow_empty:
+                    continue
+                refused.append((number, item, error))
+    if refused and asked.on_bad_file == "stop":
+        if len(refused) == 1:
+            raise refused[0][2]
+        raise BuildError("\n".join(str(error) for _, _, error in refused))
+    setups, names = _setups(asked, files)
+    return Plan(asked, overrides, files, setups, names, refused)
+
+
+def _plan_file(number: int, source: recipe.Source, item: Input) -> PlannedFile:
+    if source.sha256 and not item.member and sha256_of(item.path) != source.sha256.lower():
+        raise InputError(
+            "io.digest", show(item.path), "is not the file whose sha256 the recipe has"
+        )
+    found = detect(item, source.format, source.framing, source.encoding)
+    setup = FileSetup(item.name, found.framing, found.shapes)
+    return PlannedFile(number, 0, item, setup, found.evidence, found.sampled, found.unread)
+
+
+def _setups(asked: recipe.Recipe, files: list[PlannedFile]) -> tuple[Setup, list[str]]:
+    """What workers are told. Each source does its own row steps, then the top's; group steps are
+    numbered: those of each source, in order, then the top's."""
+    group_steps: list[Any] = []
+    names: list[str] = []
+    own: list[tuple[int, ...]] = []
+    for source in asked.sources:
+        mine = [spec for spec in source.steps if steps.is_group(spec.name)]
+        own.append(tuple(range(len(names), len(names) + len(mine))))
+        group_steps += [_step(spec) for spec in mine]
+        names += [spec.name for spec in mine]
+    top = [spec for spec in asked.steps if steps.is_group(spec.name)]
+    shared = tuple(range(len(names), len(names) + len(top)))
+    group_steps += [_step(spec) for spec in top]
+    names += [spec.name for spec in top]
+    sources = []
+    for number, source in enumerate(asked.sources):
+        mine_files = [file for file in files if file.source == number]
+        for position, file in enumerate(mine_files):
+            file.number = position
+        row = [spec for spec in (*source.steps, *asked.steps) if not steps.is_group(spec.name)]
+        sources.append(
+            SourceSetup(
+                source.name,
+                tuple(file.setup for file in mine_files),
+                source.options,
+                source.category,
+                tuple(_step(spec) for spec in row),
+                own[number] + shared,
+            )
+        )
+    return Setup(tuple(sources), tuple(group_steps)), names
+
+
+def _step(spec: recipe.StepSpec) -> Any:
+    return msgspec.convert(spec.options, steps.load(spec.name).Step)
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """One file of a plan, and what its sampled records would become, before any step."""
+
+    source: str
+    file: str
+    formats: tuple[str, ...]
+    evidence: str
+    bytes: int
+    sampled: int
+    examples: int
+    rejected: int
+
+
+def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Preview]:
+    """The plan of a build, with counts from a sample of each file; writes nothing."""
+    asked, base = read_recipe(source, overrides)
+    plan = make_plan(asked, base, overrides or {})
+    found: list[Preview] = []
+    for file in plan.files:
+        described = asked.sources[file.source]
+        records = sample_records(file.input, file.setup.framing, described.encoding)
+        parsed = [
+            formats.parse_record(
+                file.setup.shapes,
+                raw,
+                Origin(described.name, file.input.name, n),
+                described.options,
+            )
+            for n, raw in enumerate(records)
+        ]
+        found.append(
+            Preview(
+                described.name,
+                file.input.name,
+                file.setup.shapes,
+                file.evidence,
+                file.input.size,
+                len(records),
+                sum(len(record.examples) for record in parsed),
+                sum(verdict.parts for record in parsed for verdict in record.verdicts),
+            )
+        )
+    return found
+
+
+class InputDigests:
+    """The digests of the input files, taken beside the conversion."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._paths = dict.fromkeys(file.input.path for file in plan.files)
+        self._found: dict[str, str] = {}
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            for path in self._paths:
+                self._found[path] = sha256_of(path)
+        except Exception as error:  # told to the build when it asks
+            self._error = error
+
+    def get(self) -> dict[str, str]:
+        """The digests by path."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._found
