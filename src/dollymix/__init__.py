@@ -7,7 +7,8 @@ Each command of the command line is a function here. `dollymix.formats` and `dol
 the packages of source formats and steps; both have `names()` and `load(name)`.
 """
 
-from dollymix.build import merge
+from typing import TYPE_CHECKING, Any
+
 from dollymix.diff import diff
 from dollymix.errors import (
     BuildError,
@@ -21,9 +22,12 @@ from dollymix.errors import (
 from dollymix.explain import explain
 from dollymix.init import init
 from dollymix.inspect import inspect
-from dollymix.recipe import Recipe
 from dollymix.verify import verify
 from dollymix.version import __version__
+
+if TYPE_CHECKING:
+    from dollymix.build import merge
+    from dollymix.recipe import Recipe
 
 __all__ = [
     "BuildError",
@@ -42,3 +46,16 @@ __all__ = [
     "merge",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The build is most of the package: it is imported when it is asked for.
+    if name == "merge":
+        from dollymix.build import merge
+
+        return merge
+    if name == "Recipe":
+        from dollymix.recipe import Recipe
+
+        return Recipe
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import platform
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +89,8 @@ def read(folder: Path) -> Manifest:
 
 def versions() -> dict[str, str]:
     """The versions of what makes the bytes."""
+    import importlib.metadata
+
     found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     try:
         found["zstd"] = importlib.metadata.version("backports.zstd")

@@ -9,6 +9,7 @@ json_array  one large array, at the top or under a key; one object
 
 from __future__ import annotations
 
+import pickle
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -60,6 +61,12 @@ class Unit(msgspec.Struct):
     path: str = ""
     data: Any = None
     last: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Large buffers travel beside a pickle, not inside it.
+        data = pickle.PickleBuffer(self.data) if isinstance(self.data, bytes) else self.data
+        place = self.source, self.file, self.start, self.end, self.path
+        return Unit, (*place, data, self.last)
 
 
 class Frame(NamedTuple):

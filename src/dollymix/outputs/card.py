@@ -8,7 +8,6 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
-import jinja2
 import msgspec
 
 from dollymix.example import Dolly
@@ -92,6 +91,8 @@ the record itself. `rejected` counts parts. `ledger.json` has every count, by re
 
 def render(out: Path, manifest: Manifest, ledger: Ledger, licences: dict[str, str | None]) -> bytes:
     """The bytes of the card of the build in `out`."""
+    import jinja2
+
     total = ledger.total()
     known = sorted({licence for licence in licences.values() if licence})
     one_licence = len(known) == 1 and all(licences.values())
