@@ -38,7 +38,9 @@ def test_every_module_and_folder_of_the_package_is_in_the_tree() -> None:
     tree = printed_tree()
     modules = {f"src/dollymix/{path.name}" for path in package.glob("*.py")}
     folders = {
-        f"src/dollymix/{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()
+        f"src/dollymix/{path.name}/"
+        for path in package.iterdir()
+        if (path / "__init__.py").exists()
     }
     assert modules | folders <= set(tree)
 

@@ -167,7 +167,11 @@ def _nothing_written(ledger: Ledger) -> str:
     total = ledger.total()
     ranked = sorted({**total.rejected, **total.filtered}.items(), key=lambda item: -item[1])
     why = ", ".join(f"{reason} {count}" for reason, count in ranked[:5])
-    return f"no example is left of {total.records} records ({why}). Allow it with --allow-empty"
+    names = ", ".join(ledger.sources)
+    return (
+        f"{names}: no example is left of {total.records} records ({why}). "
+        f"Allow it with --allow-empty [{ranked[0][0] if ranked else 'input.empty'}]"
+    )
 
 
 def _decide_and_write(stage: publish.Stage, plan: Plan, exporter: Exporter) -> None:

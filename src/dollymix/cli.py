@@ -434,10 +434,14 @@ def main() -> None:
     """Run a command and end with its exit status."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        status = commands.main(standalone_mode=False)
+        # Not click's own main, which takes a closed pipe for a failure.
+        with commands.make_context("dollymix", sys.argv[1:]) as context:
+            commands.invoke(context)
     except click.exceptions.NoArgsIsHelpError as error:
         _out(error.format_message() + "\n")
         _leave(2)
+    except click.exceptions.Exit as ended:
+        _leave(ended.exit_code)
     except click.ClickException as error:
         _say(f"dollymix: {error.format_message()}")
         _leave(2)
@@ -454,12 +458,10 @@ def main() -> None:
     except OSError as error:
         _say(str(BuildError(f"{error.filename or 'standard output'}: {error.strerror}")))
         _leave(1)
-    except SystemExit as ended:
-        raise ended
     except Exception as error:  # the one place: a fault of ours is told as one, with a report
         _say(_report_fault(error))
         _leave(70)
-    _leave(status if isinstance(status, int) else 0)
+    _leave(0)
 
 
 def _leave(status: int) -> NoReturn:

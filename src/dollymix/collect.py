@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dollymix import blocks
-from dollymix.convert import Converter, UnitResult
+from dollymix.convert import Converter, Placed, UnitResult
 from dollymix.engine.local import engine
-from dollymix.errors import InputError
+from dollymix.errors import BuildError, InputError
 from dollymix.example import Dolly, identifier
 from dollymix.export import Shards, dropped_line, line_ends
 from dollymix.framing import Input, Unit
 from dollymix.framing.inputs import show
 from dollymix.framing.units import Units
-from dollymix.ledger import Ledger, RefusedFile, SourceCounts, Verdict
+from dollymix.ledger import Ledger, RefusedFile, SourceCounts
 from dollymix.plan import Plan, PlannedFile
 from dollymix.publish import Stage
 from dollymix.text import printable
@@ -89,10 +89,18 @@ class Conversion:
         if state is None or state.get("plan") != self._digest:
             self._stage.clear()
             return
-        self._restore(state)
-        self._before = state["before"]
-        self._file, self._start, self._exact = state["file"], state["start"], state["exact"]
-        self._base, self._line = state["base"], state["line"]
+        untouched = self._state()
+        try:
+            self._restore(state)
+            self._before = state["before"]
+            self._file, self._start, self._exact = state["file"], state["start"], state["exact"]
+            self._base, self._line = state["base"], state["line"]
+        except (KeyError, BuildError, OSError, msgspec.ValidationError):
+            # What is left does not fit the journal: somebody else has been at it.
+            self._stage.clear()
+            self._restore(untouched)
+            self._next_file()
+            self._file = 0
 
     def _segment(self) -> None:
         """Make everything so far durable and write down where the next run goes on."""
@@ -219,8 +227,8 @@ class Conversion:
         self._counts(planned.source).add(result.counts)
         if result.rejected:
             self._write_rejects(source, planned.input.name, result)
-        for verdict in result.dropped:
-            self._stage.file("work/filtered").write(self._dropped(source, planned, verdict))
+        for item in result.dropped:
+            self._stage.file("work/filtered").write(self._dropped(source, planned, item))
         if result.rows:
             ends = line_ends(result.line_ends)
             block = blocks.Block(
@@ -246,7 +254,7 @@ class Conversion:
                 "source": source,
                 "file": file,
                 "record": record,
-                "path": origin.path,
+                "path": item.verdict.path or origin.path,
                 "line": None if item.line is None else self._line + item.line + 1,
                 "byte_start": item.start,
                 "byte_end": item.end,
@@ -262,7 +270,8 @@ class Conversion:
             lines += msgspec.json.encode(row) + b"\n"
         self._stage.file("out/rejects.jsonl").write(lines)
 
-    def _dropped(self, source: str, planned: PlannedFile, verdict: Verdict) -> bytes:
+    def _dropped(self, source: str, planned: PlannedFile, item: Placed) -> bytes:
+        verdict = item.verdict
         example, origin = verdict.example, verdict.origin
         assert example is not None
         record = self._base + origin.record
@@ -272,6 +281,8 @@ class Conversion:
             "file": planned.input.name,
             "record": record,
             "path": origin.path,
+            "byte_start": item.start,
+            "byte_end": item.end,
         }
         why = {
             "outcome": verdict.outcome,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import pickle
 from array import array
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -54,8 +53,8 @@ class Setup(msgspec.Struct, frozen=True):
     group_steps: tuple[GroupStep, ...] = ()
 
 
-class Rejected(msgspec.Struct):
-    """A verdict on a record, with the record's place; `raw` is None but for its first verdict."""
+class Placed(msgspec.Struct):
+    """A verdict with its record's place; `raw`: the record, at its first reject alone."""
 
     verdict: Verdict
     start: int
@@ -82,8 +81,8 @@ class UnitResult(msgspec.Struct):
     records: int = 0
     lines: int = 0
     counts: SourceCounts = msgspec.field(default_factory=SourceCounts)
-    rejected: list[Rejected] = []
-    dropped: list[Verdict] = []
+    rejected: list[Placed] = []
+    dropped: list[Placed] = []
     text: Any = b""
     line_ends: Any = b""
     columns: Any = b""
@@ -160,7 +159,6 @@ class _Shape:
         self.recover = getattr(self.format, "recover", None)
 
 
-_keys: Callable[[Any], dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encoder = msgspec.json.Encoder()
 _encode_into = _encoder.encode_into
 _PLAIN = (None, None, (), "", "", None, (), ())
@@ -182,8 +180,8 @@ class _Work:
         self.group_steps = [(n, group_steps[n]) for n in source.group_steps]
         self.counts = SourceCounts()
         self.fault: Fault | None = None
-        self.rejected: list[Rejected] = []
-        self.dropped: list[Verdict] = []
+        self.rejected: list[Placed] = []
+        self.dropped: list[Placed] = []
         self.text = bytearray()
         self.line_ends = array("I")
         self.origins: list[tuple[int, str, str]] = []
@@ -193,12 +191,12 @@ class _Work:
 
     def record(self, number: int, frame: Frame) -> None:
         """Convert one record."""
-        shape = self.shapes[0]
+        shape = self.shapes[0] if len(self.shapes) == 1 else self._choose(frame)
         origin = Origin(self.source.name, self.file.name, number)
         try:
             row = shape.decode(frame.data)
         except FAILURES as error:
-            parsed = self._other_shape(origin, frame, explain_failure(frame.data, error))
+            parsed = self._failed(shape, origin, frame, explain_failure(frame.data, error))
         else:
             parsed = shape.parse(row, frame.data, origin, shape.options)
         if parsed is not None:
@@ -206,37 +204,21 @@ class _Work:
             for example in parsed.examples:
                 self._example(example, frame)
 
-    def _other_shape(self, origin: Origin, frame: Frame, problem: Problem) -> formats.Parsed | None:
-        """A record that has not the first shape: another the file may have, or part by part."""
-        if problem.costs_file and self.file.framing.kind != "jsonl":
-            byte = frame.start
-            self.fault = Fault(problem.reason, f"record {problem.message}", byte)
-            return None
-        if problem.reason.startswith("schema."):
-            shape = self._recognise(frame)
-            if shape is not None:
-                row = formats.decode_part(frame.data, shape.decode)
-                if not isinstance(row, Problem):
-                    return shape.parse(row, frame.data, origin, shape.options)
-                problem = row
-            else:
-                shape = self.shapes[0]
-            if shape.recover is not None and problem.reason != "schema.not_object":
-                recovered: formats.Parsed = shape.recover(
-                    frame.data, problem, origin, shape.options
-                )
-                return recovered
-        return formats.only_rejected(origin, problem)
+    def _choose(self, frame: Frame) -> _Shape:
+        name = formats.choose(self.file.shapes, frame.data)
+        return next(shape for shape in self.shapes if shape.name == name)
 
-    def _recognise(self, frame: Frame) -> _Shape | None:
-        """Another shape of the file whose signature the record bears, where there are several."""
-        if len(self.shapes) < 2:
+    def _failed(
+        self, shape: _Shape, origin: Origin, frame: Frame, problem: Problem
+    ) -> formats.Parsed | None:
+        """A record that has not the shape, read part by part where it has parts."""
+        if problem.costs_file and self.file.framing.kind != "jsonl":
+            self.fault = Fault(problem.reason, f"record {problem.message}", frame.start)
             return None
-        keys = formats.decode_part(frame.data, _keys)
-        if isinstance(keys, Problem):
-            return None
-        name = formats.recognise(set(keys), [shape.name for shape in self.shapes])
-        return next((s for s in self.shapes[1:] if s.name == name), None)
+        if shape.recover is None or not formats.may_recover(problem):
+            return formats.only_rejected(origin, problem)
+        recovered: formats.Parsed = shape.recover(frame.data, problem, origin, shape.options)
+        return recovered
 
     def refused(self, number: int, frame: Frame, problem: Problem) -> None:
         """Reject a record that cannot even be decoded."""
@@ -257,7 +239,7 @@ class _Work:
         raw: bytes | None = bytes(frame.data) if parsed.verdicts else None
         for verdict in parsed.verdicts:
             counts.rejected_verdict(verdict)
-            self.rejected.append(Rejected(verdict, frame.start, frame.end, frame.line, raw))
+            self.rejected.append(Placed(verdict, frame.start, frame.end, frame.line, raw))
             raw = None
 
     def _example(self, example: Example, frame: Frame) -> None:
@@ -268,7 +250,7 @@ class _Work:
             judged = step(made)
             if isinstance(judged, Verdict):
                 self.counts.dropped(judged)
-                self.dropped.append(judged)
+                self.dropped.append(Placed(judged, frame.start, frame.end, frame.line, None))
                 return
             if judged is not made:
                 changed = [*(changed or ()), type(step).__module__.rpartition(".")[2]]

@@ -115,11 +115,11 @@ def _explain_shape(data: bytes, text: str) -> Problem:
     if "out of range" in what:
         return Problem("json.number_range", path, "is a number out of range")
     expected, _, got = what.partition(", got ")
+    if not path and expected == "Expected `object`":
+        return Problem("schema.not_object", path, f"is {got}, not an object")
     expected = expected.replace("Expected `", "expected `").replace(" | ", "` or `")
     if got == "`null`":
         return Problem("schema.null", path, f"is null: {expected}")
-    if not path and expected.startswith("expected `object`"):
-        return Problem("schema.not_object", path, f"is {got}, not an object")
     return Problem("schema.type", path, f"is {got}: {expected}" if got else what)
 
 

@@ -15,7 +15,7 @@ import msgspec
 from dollymix.collect import Conversion
 from dollymix.export import Exporter, write_parquet, write_view
 from dollymix.framing import Input
-from dollymix.framing.inputs import zstd_module
+from dollymix.framing.inputs import encode_undecodable, zstd_module
 from dollymix.manifest import SCHEMA, InputFile, Manifest, OutputFile, sha256_of, versions
 from dollymix.outputs import card
 from dollymix.plan import Plan
@@ -38,13 +38,15 @@ def write_views(out: Path, plan: Plan, exporter: Exporter) -> list[OutputFile]:
 def write_dropped(stage: Stage) -> None:
     """`dropped.jsonl.zst`: one frame of one thread, so that its bytes are always the same."""
     zstd = zstd_module()
-    with zstd.ZstdFile(stage.out / "dropped.jsonl.zst", "wb", level=3) as packed:
+    packer = zstd.ZstdCompressor(level=3)
+    with open(stage.out / "dropped.jsonl.zst", "wb") as packed:
         for name in ("filtered", "duplicates"):
             path = stage.work / name
             if path.exists():
                 with open(path, "rb") as file:
                     while piece := file.read(1 << 20):
-                        packed.write(piece)
+                        packed.write(packer.compress(piece))
+        packed.write(packer.flush())
 
 
 def write_about(
@@ -87,7 +89,8 @@ def _recorded(plan: Plan) -> dict[str, Any]:
     recorded: dict[str, Any] = msgspec.to_builtins(plan.recipe)
     for source in recorded["sources"]:
         source["files"] = [
-            os.path.basename(path) if os.path.isabs(path) else path for path in source["files"]
+            encode_undecodable(os.path.basename(path) if os.path.isabs(path) else path)
+            for path in source["files"]
         ]
     return recorded
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import typing
 from collections import Counter
 from typing import Any
@@ -11,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from dollymix import formats
-from dollymix.decoding import FAILURES, join
+from dollymix.decoding import FAILURES, Problem, join
 from dollymix.errors import InputError
 from dollymix.framing import CutError, Frame, Framing, Input, json_array, jsonl
 from dollymix.framing.inputs import show
@@ -50,12 +51,18 @@ def detect(
     """
     keys = formats.record_keys() if declared is None else formats.load(declared).RECORDS_AT
     sample = sniff(source, keys, framing, encoding)
-    records = _records(sample)
+    frames, fault = sample_frames(sample)
+    records = _records(frames)
     place = show(source.path) + (f"!{show(source.member)}" if source.member else "")
     found: Counter[str | None] = Counter(formats.recognise(set(record)) for record in records)
     unknown = found.pop(None, 0)
+    if not records and fault is not None:
+        raise InputError(fault.reason, place, fault.message, fault.byte)
+    if not frames and sample.whole:
+        message = "holds no record. Set `allow_empty: true` if it may"
+        raise InputError("input.empty", place, message)
+    _refuse_document(sample, declared or next(iter(found), None), frames, place)
     if declared is not None:
-        _check_document(sample.framing, declared, records, place)
         shapes: tuple[str, ...] = (declared,)
         evidence = "named in the recipe"
     elif not found:
@@ -68,42 +75,43 @@ def detect(
     return Detected(sample.framing, shapes, evidence, len(records), unread)
 
 
-def sample_frames(sample: Sample) -> list[Frame]:
-    """The first records of a file, as far as its sample holds them whole."""
+def sample_frames(sample: Sample) -> tuple[list[Frame], json_array.SyntaxFaultError | None]:
+    """The first records of a file, as far as its sample holds them whole, and what breaks it."""
     framing = msgspec.structs.replace(sample.framing, encoding="utf-8")
     data, start = sample.data, framing.start
     if framing.kind == "jsonl":
         if not sample.whole:
             data = data[: data.rfind(b"\n") + 1]
-        return jsonl.frames(data, start, "utf-8").frames[:SAMPLE_RECORDS]
+        return jsonl.frames(data, start, "utf-8").frames[:SAMPLE_RECORDS], None
     try:
         if sample.whole:
-            return json_array.frames(spared(data), start, framing, last=True)[:SAMPLE_RECORDS]
+            return json_array.frames(spared(data), start, framing, last=True)[:SAMPLE_RECORDS], None
         if framing.kind == "object":
-            return []
+            return [], None
         borders = [m.end() for m in json_array.border(framing.first_key).finditer(data)]
         ends = borders[:SAMPLE_RECORDS][-1:] or json_array.Scanner().scan(data)[-1:]
         cut = spared(data[: ends[0]]) if ends else None
-        return json_array.frames(cut, start, framing, last=False) if cut is not None else []
-    except (json_array.SyntaxFaultError, CutError):
+        return json_array.frames(cut, start, framing, last=False) if cut is not None else [], None
+    except (json_array.SyntaxFaultError, CutError) as fault:
         # The build says what is wrong, and where; here whatever is whole will do.
         ends = json_array.Scanner().scan(data)[:SAMPLE_RECORDS]
-        starts = [0, *ends]
-        return [
+        found = [
             Frame(data[a : b - 1].strip(), start + a, start + b)
-            for a, b in zip(starts, ends, strict=False)
+            for a, b in zip([0, *ends], ends, strict=False)
         ]
+        return found, fault if isinstance(fault, json_array.SyntaxFaultError) else None
 
 
 def sample_records(source: Input, framing: Framing, encoding: str | None = None) -> list[bytes]:
     """The bytes of the first records of a file, as UTF-8."""
     keys = (framing.key,) if framing.key else ()
-    return [bytes(frame.data) for frame in sample_frames(sniff(source, keys, encoding=encoding))]
+    found, _ = sample_frames(sniff(source, keys, encoding=encoding))
+    return [bytes(frame.data) for frame in found]
 
 
-def _records(sample: Sample) -> list[dict[str, Raw]]:
+def _records(frames: list[Frame]) -> list[dict[str, Raw]]:
     records: list[dict[str, Raw]] = []
-    for frame in sample_frames(sample):
+    for frame in frames:
         try:
             records.append(_object.decode(frame.data))
         except FAILURES:
@@ -111,18 +119,48 @@ def _records(sample: Sample) -> list[dict[str, Raw]]:
     return records
 
 
-def _check_document(
-    framing: Framing, declared: str, records: list[dict[str, Raw]], place: str
-) -> None:
-    """Refuse a document that is one object and no record of the format."""
-    if framing.kind != "object":
+def _refuse_document(sample: Sample, shape: str | None, frames: list[Frame], place: str) -> None:
+    """Refuse a file that is one object and no record: columns, records by key, or a document."""
+    records = _records(frames)
+    if sample.framing.kind == "array" or len(frames) != 1 or not records or not sample.whole:
         return
-    fits = records and formats.recognise(set(records[0]), [declared]) is not None
-    if fits and not (framing.key and "paragraphs" in records[0]):
+    if shape is not None and not _is_misplaced(sample.framing, shape):
+        known = formats.recognise(set(records[0]), [shape]) is not None
+        if known and (not _is_table(records[0]) or _decodes(frames[0], shape)):
+            return
+        if not known and sample.framing.kind == "jsonl" and not _is_document(records[0]):
+            return
+    elif shape is None and sample.framing.kind == "jsonl" and not _is_table(records[0]):
         return
-    raise InputError(
-        "schema.top_level", place, f"is {_object_kind(records)}, no {declared} records"
-    )
+    named = f"no {shape} records" if shape else "no list of records"
+    message = f"is {_object_kind(records)}, {named}. {_hint()}"
+    raise InputError("schema.top_level", place, message)
+
+
+def _is_misplaced(framing: Framing, shape: str) -> bool:
+    """True where a document holds one object under a key at which the format has a list."""
+    one = getattr(formats.load(shape), "ONE_RECORD", False)
+    return framing.kind == "object" and bool(framing.key) and not one
+
+
+def _decodes(frame: Frame, shape: str) -> bool:
+    decode = msgspec.json.Decoder(formats.load(shape).Row).decode
+    return not isinstance(formats.decode_part(frame.data, decode), Problem)
+
+
+def _is_document(record: dict[str, Raw]) -> bool:
+    """True where a value is an object, or a list of objects."""
+    return any(re.match(rb"\[?\s*\{", memoryview(value)) for value in record.values())
+
+
+def _is_table(record: dict[str, Raw]) -> bool:
+    first = {bytes(memoryview(value)[:1]) for value in record.values()}
+    return first in ({b"["}, {b"{"})
+
+
+def _hint() -> str:
+    known = ", ".join(formats.names())
+    return f"Known are: {known}. Name one with `format:`, or leave the file out"
 
 
 def _object_kind(records: list[dict[str, Raw]]) -> str:
@@ -138,15 +176,15 @@ def _object_kind(records: list[dict[str, Raw]]) -> str:
 
 
 def _nothing_known(framing: Framing, records: list[dict[str, Raw]], place: str) -> InputError:
-    known = ", ".join(formats.names())
-    hint = f"Known are: {known}. Name one with `format:`, or leave the file out"
-    if framing.kind == "object" and not framing.key:
-        return InputError("schema.top_level", place, f"is {_object_kind(records)}. {hint}")
+    if framing.kind == "object":
+        return InputError("schema.top_level", place, f"is {_object_kind(records)}. {_hint()}")
     if not records:
-        return InputError("format.unknown", place, f"holds no JSON object to be known by. {hint}")
+        return InputError(
+            "format.unknown", place, f"holds no JSON object to be known by. {_hint()}"
+        )
     keys = Counter(key for record in records for key in record)
     shown = ", ".join(quoted(key, 30) for key, _ in keys.most_common(5))
-    message = f"has records of no known format: their keys are {shown}. {hint}"
+    message = f"has records of no known format: their keys are {shown}. {_hint()}"
     return InputError("format.unknown", place, message)
 
 

@@ -30,6 +30,7 @@ ROW_GROUP = 10_000
 _SPARSE = (
     "steps", "flags", "system", "history", "after", "tools", "rejected", "answer_start", "meta",
 )  # fmt: skip
+_PLACE = ("id", "source", "file", "record", "path", "byte_start", "byte_end")
 _HEAD = struct.Struct("<QII")
 _BUCKET_BYTES = 64 << 20
 
@@ -365,7 +366,7 @@ class Exporter:
             block.base + columns.records[other],
             columns.paths[other],
         )
-        place = {name: rows[name][row] for name in ("id", "source", "file", "record", "path")}
+        place = {name: rows[name][row] for name in _PLACE}
         body = dropped_line(place, drop.why._asdict() | {"because_of": because}, bytes(line))
         self._open("work/duplicates").write(body)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from dollymix.detect import detect
 from dollymix.errors import InputError
 from dollymix.framing.inputs import list_inputs
+from dollymix.recipe import source_name
 from dollymix.text import printable
 
 
@@ -36,9 +37,9 @@ def init(paths: Sequence[str | os.PathLike[str]], *, base: Path | None = None) -
     base = (base or Path.cwd()).absolute()
     found: list[Found] = []
     sources: dict[str, list[str]] = {}
-    taken: dict[str, int] = {}
+    taken: set[str] = set()
     for file in _files(paths, found):
-        name = _name(file, taken)
+        name = source_name(Path(file), taken)
         looked = _look(name, file)
         found += looked
         shapes = {item.formats for item in looked if not item.fault}
@@ -55,13 +56,6 @@ def _files(paths: Sequence[str | os.PathLike[str]], found: list[Found]) -> list[
         except InputError as error:
             found.append(Found("", printable(str(path)), (), "", str(error)))
     return list(files)
-
-
-def _name(file: str, taken: dict[str, int]) -> str:
-    stem = os.path.basename(file).split(".")[0]
-    name = "".join(c if c.isalnum() or c in "_-" else "-" for c in stem).strip("-") or "source"
-    taken[name] = taken.get(name, 0) + 1
-    return name if taken[name] == 1 else f"{name}-{taken[name]}"
 
 
 def _look(name: str, file: str) -> list[Found]:

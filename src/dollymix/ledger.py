@@ -22,6 +22,7 @@ Outcome = Literal["rejected", "filtered", "duplicate", "contaminated", "not_samp
 class Verdict(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What became of a part or example that does not travel on.
 
+    `path` is where in the record the fault is, which may be deeper than the part's own place;
     `parts` is how many parts it covers; `because_of` the id it lost against, `score` how near.
     """
 
@@ -30,6 +31,7 @@ class Verdict(msgspec.Struct, kw_only=True, omit_defaults=True):
     step: str
     reason: str
     message: str
+    path: str = ""
     parts: int = 1
     because_of: str | None = None
     score: float | None = None
@@ -37,12 +39,17 @@ class Verdict(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 def reject(
-    origin: Origin, path: str, reason: str, message: str, *, step: str = "parse", parts: int = 1
+    origin: Origin, part: str, reason: str, message: str, *, path: str = "", parts: int = 1
 ) -> Verdict:
-    """A verdict on input that could not be understood, at `path` inside the origin's record."""
-    place = Origin(origin.source, origin.file, origin.record, path)
+    """A verdict on a part of the origin's record (empty: all of it) that was not understood."""
     return Verdict(
-        origin=place, outcome="rejected", step=step, reason=reason, message=message, parts=parts
+        origin=Origin(origin.source, origin.file, origin.record, part),
+        outcome="rejected",
+        step="parse",
+        reason=reason,
+        message=message,
+        path=path or part,
+        parts=parts,
     )
 
 

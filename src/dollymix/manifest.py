@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,9 +62,12 @@ class Manifest(msgspec.Struct):
     outputs: list[OutputFile]
     splits: dict[str, int]
     warnings: list[str] = []
+    sha256: str = ""
 
     def encode(self) -> bytes:
-        """The bytes of `manifest.json`."""
+        """The bytes of `manifest.json`; `sha256` is their digest while it is empty itself."""
+        self.sha256 = ""
+        self.sha256 = hashlib.sha256(msgspec.json.encode(self)).hexdigest()
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
@@ -118,5 +122,6 @@ def input_paths(root: Path) -> list[dict[str, Any]]:
     path = root / "build.log.jsonl"
     if not path.exists():
         return []
-    events = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+    # Paths may hold bytes that are no characters, which only the standard library reads back.
+    events = [json.loads(line) for line in path.read_bytes().splitlines()]
     return [event for event in events if event.get("event") == "input"]

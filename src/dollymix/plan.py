@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import msgspec
 from dollymix import formats, recipe, steps
 from dollymix.convert import FileSetup, Setup, SourceSetup
 from dollymix.detect import detect, sample_records
-from dollymix.errors import BuildError, InputError
+from dollymix.errors import BuildError, InputError, UsageError
 from dollymix.example import Origin
 from dollymix.export import Names
 from dollymix.framing import Input
@@ -61,10 +62,10 @@ class Plan(msgspec.Struct):
         state = [
             __version__,
             versions(),
-            self.recipe.encode(),
+            self.recipe.encode().decode(),
             [msgspec.to_builtins(file.input) for file in self.files],
         ]
-        return hashlib.sha256(msgspec.json.encode(state, order="sorted")).hexdigest()
+        return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def read_recipe(
@@ -127,8 +128,25 @@ def _plan_file(number: int, source: recipe.Source, item: Input) -> PlannedFile:
             "io.digest", show(item.path), "is not the file whose sha256 the recipe has"
         )
     found = detect(item, source.format, source.framing, source.encoding)
+    _check_options(source, found.shapes, show(item.path))
     setup = FileSetup(item.name, found.framing, found.shapes)
     return PlannedFile(number, 0, item, setup, found.evidence, found.sampled, found.unread)
+
+
+def _check_options(source: recipe.Source, shapes: tuple[str, ...], place: str) -> None:
+    """Raise UsageError where an option is of none of the formats, or has no value of theirs."""
+    known = {name: formats.load(name).Options for name in shapes}
+    for key, value in source.options.items():
+        owners = {n: shape for n, shape in known.items() if key in shape.__struct_fields__}
+        if not owners:
+            raise UsageError(
+                f"{source.name}: option `{key}` is none of {', '.join(shapes)}, which {place} is"
+            )
+        for name, shape in owners.items():
+            try:
+                msgspec.convert({key: value}, shape)
+            except msgspec.ValidationError as error:
+                raise UsageError(f"{source.name}: option `{key}` of {name}: {error}") from error
 
 
 def _setups(asked: recipe.Recipe, files: list[PlannedFile]) -> tuple[Setup, list[str]]:

@@ -142,10 +142,10 @@ class Stage:
     def journal(self) -> dict[str, Any] | None:
         """The last durable state, or None."""
         try:
-            data: dict[str, Any] = msgspec.json.decode((self.root / "journal.json").read_bytes())
-        except (FileNotFoundError, msgspec.DecodeError):
+            data = msgspec.json.decode((self.root / "journal.json").read_bytes())
+        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
             return None
-        return data
+        return data if isinstance(data, dict) else None
 
     def write_journal(self, state: dict[str, Any]) -> None:
         """Replace the durable state, in one step."""
@@ -173,15 +173,18 @@ class Stage:
         state = self.journal()
         if state is None or state.get("phase") != "publishing":
             return False
+        expected = state.get("manifest")
+        if not isinstance(expected, str):
+            return False
         digests = {}
         for folder in (self.target, self.out):
             with contextlib.suppress(OSError):
                 digests[folder] = sha256_of(folder / "manifest.json")
-        if digests.get(self.target) == state["manifest"]:
+        if digests.get(self.target) == expected:
             sync_folder(self.target.parent)
             self.remove()
             return True
-        if digests.get(self.out) == state["manifest"]:
+        if digests.get(self.out) == expected:
             self.publish(atomic=atomic)
             return True
         return False
@@ -211,9 +214,17 @@ def check_target(target: Path, *, force: bool) -> None:
         return
     if not target.is_dir():
         raise UsageError(f"{target}: is no directory")
-    if force or (target / "manifest.json").is_file() or not any(target.iterdir()):
+    if force or not any(target.iterdir()) or _is_build(target):
         return
     raise UsageError(f"{target}: is a directory but no build. Name another, or give --force")
+
+
+def _is_build(folder: Path) -> bool:
+    try:
+        found = msgspec.json.decode((folder / "manifest.json").read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return isinstance(found, dict) and {"schema", "dollymix", "outputs"} <= found.keys()
 
 
 def exchange(new: Path, old: Path) -> None:

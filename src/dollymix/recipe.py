@@ -6,9 +6,11 @@ Holds no defaults of steps and formats: each option's default lives in the modul
 from __future__ import annotations
 
 import datetime
+import json
 import re
 import types
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +22,7 @@ from dollymix.text import nearest, quoted
 
 Path_ = tuple[str | int, ...]
 
-_NAME = re.compile(r"[\w.-]+")
+_NAME = re.compile(r"\w[\w.-]*")
 _SECRET = re.compile(r"://[^/\s:@]+:[^/\s@]+@|\b(hf_|sk-|ghp_|AKIA)[A-Za-z0-9]{16,}")
 
 
@@ -71,7 +73,8 @@ class Recipe(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def encode(self) -> bytes:
         """The recipe as canonical JSON: what digests are taken of."""
-        return msgspec.json.encode(self, order="sorted")
+        # JSON with escapes: a path may hold bytes that are no characters.
+        return json.dumps(msgspec.to_builtins(self), sort_keys=True).encode()
 
 
 def load(path: Path, overrides: dict[str, str] | None = None) -> Recipe:
@@ -99,15 +102,21 @@ def parse(text: str, place: str = "recipe", overrides: dict[str, str] | None = N
 
 def from_paths(paths: list[Path], **settings: Any) -> Recipe:
     """The recipe for bare paths: one source a path, named after it, each format detected."""
-    taken: dict[str, int] = {}
-    sources = [Source(_source_name(path, taken), [str(path)]) for path in paths]
+    taken: set[str] = set()
+    sources = [Source(source_name(path, taken), [str(path)]) for path in paths]
     return Recipe(version=1, sources=sources, **settings)
 
 
-def _source_name(path: Path, taken: dict[str, int]) -> str:
-    name = "-".join(_NAME.findall(path.resolve().name.split(".")[0])) or "source"
-    taken[name] = taken.get(name, 0) + 1
-    return name if taken[name] == 1 else f"{name}-{taken[name]}"
+def source_name(path: Path, taken: set[str]) -> str:
+    """A source's name after its file or folder; `-2`, `-3` where it is taken."""
+    stem = path.resolve().name.split(".")[0]
+    name = "".join(c if c.isalnum() or c in "_-" else "-" for c in stem).strip("-") or "source"
+    number, unique = 1, name
+    while unique in taken:
+        number += 1
+        unique = f"{name}-{number}"
+    taken.add(unique)
+    return unique
 
 
 class _Document:
@@ -353,7 +362,7 @@ def _check_meaning(recipe: Recipe, document: _Document) -> None:
         path: Path_ = ("sources", index)
         if source.name and source.name in seen:
             document.fault((*path, "name"), f"{quoted(source.name)} stands twice [config.value]")
-        if source.name and not _NAME.fullmatch(source.name):
+        if document.holds((*path, "name"), source.name) and not _NAME.fullmatch(source.name):
             document.fault(
                 (*path, "name"), "may hold letters, digits, `.`, `_` and `-` alone [config.value]"
             )
@@ -388,8 +397,24 @@ def _check_format(source: Source, path: Path_, document: _Document) -> None:
     if "." not in source.format and source.format not in formats.names():
         _unknown_name((*path, "format"), source.format, formats.names(), document)
         return
+    if not _can_import((*path, "format"), source.format, formats.load, document):
+        return
     options = formats.load(source.format).Options
     _check_struct(source.options, options, (*path, "options"), document)
+
+
+def _can_import(
+    path: Path_, name: str, load_module: Callable[[str], Any], document: _Document
+) -> bool:
+    """Import a module that a dotted name stands for; an error inside it is shown."""
+    if "." not in name:
+        return True
+    try:
+        load_module(name)
+    except (ImportError, UsageError) as error:
+        document.fault(path, f"{quoted(name)} cannot be imported: {error} [config.import]")
+        return False
+    return True
 
 
 def _check_steps(listed: list[StepSpec], path: Path_, document: _Document) -> None:
@@ -400,6 +425,8 @@ def _check_steps(listed: list[StepSpec], path: Path_, document: _Document) -> No
             continue
         if "." not in step.name and step.name not in steps.names():
             _unknown_name(place, step.name, steps.names(), document)
+            continue
+        if not _can_import(place, step.name, steps.load, document):
             continue
         _check_struct(step.options, steps.load(step.name).Step, place, document)
         if steps.is_group(step.name):
@@ -417,8 +444,8 @@ def _check_splits(recipe: Recipe, document: _Document) -> None:
     for name, share in recipe.splits.items():
         if not _NAME.fullmatch(name):
             document.fault(("splits", name), "is no name for a folder [config.value]")
-        if share <= 0:
-            document.fault(("splits", name), "must be more than 0 [config.value]")
+        if not 0 < share <= 1:
+            document.fault(("splits", name), "must be more than 0, and 1 at most [config.value]")
     if recipe.splits and abs(sum(recipe.splits.values()) - 1) > 1e-9:
         total = sum(recipe.splits.values())
         document.fault(("splits",), f"must add up to 1, not {total:g} [config.value]")

@@ -34,6 +34,8 @@ def verify(folder: str | os.PathLike[str]) -> Report:
         return Report(1, [str(error)], [])
     faults: list[str] = []
     notes: list[str] = []
+    if built.encode() != (root / "manifest.json").read_bytes():
+        faults.append("manifest.json: its bytes were changed")
     _check_files(root, built, faults)
     if not faults:
         # Contents are compared only where the files are what they were.
@@ -100,6 +102,8 @@ def _check_books(root: Path, built: manifest.Manifest, faults: list[str]) -> Non
         ledger = msgspec.json.decode((root / "ledger.json").read_bytes(), type=Ledger)
     except (msgspec.DecodeError, OSError) as error:
         raise UsageError(f"{root / 'ledger.json'}: cannot be read: {error}") from error
+    if ledger.encode() != (root / "ledger.json").read_bytes():
+        faults.append("ledger.json: its total is not the sum of its sources")
     written = _written_by_source(root, built)
     rejected = Counter(
         (r["source"], r["reason"]) for r in manifest.read_verdicts(root / "rejects.jsonl")

@@ -3,7 +3,8 @@
 A format module has
 
 * a docstring: what it is, where it comes from, a sample, the examples it becomes;
-* `RECORDS_AT`: the keys under which a document may keep its list of records;
+* `RECORDS_AT`: the keys under which a document may keep its list of records; `ONE_RECORD = True`
+  where one record may stand there in place of a list;
 * `SIGNATURE`: sets of keys, any of which tells a record of this format;
 * `Row`: the shape of a record, a `msgspec.Struct`; `Options`: a frozen one, all with defaults;
 * `parse(row, raw, origin, options)`: a record that has the shape to examples and verdicts;
@@ -23,7 +24,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from dollymix.decoding import FAILURES, Problem, explain_failure
+from dollymix.decoding import FAILURES, Problem, explain_failure, join
 from dollymix.errors import UsageError
 from dollymix.example import Example, Message, Origin
 from dollymix.ledger import Verdict, reject
@@ -135,14 +136,19 @@ def decode_part(raw: Any, decode: Callable[[Any], T]) -> T | Problem:
     try:
         return decode(raw)
     except FAILURES as error:
-        return explain_failure(raw, error)
+        problem = explain_failure(raw, error)
+    if problem.reason != "schema.not_object":
+        return problem
+    # Only a record is an object or nothing; a part is of the wrong type, as any value.
+    reason = "schema.null" if bytes(raw) == b"null" else "schema.type"
+    return Problem(reason, problem.path, problem.message)
 
 
 def parse_record(
     shapes: tuple[str, ...], raw: Any, origin: Origin, options: dict[str, Any] | None = None
 ) -> Parsed:
-    """One record by the first of the formats whose shape it has."""
-    form = load(shapes[0])
+    """One record by that of the formats whose keys it has, else by the first."""
+    form = load(choose(shapes, raw))
     known = form.Options.__struct_fields__
     mine = {key: value for key, value in (options or {}).items() if key in known}
     chosen = msgspec.convert(mine, form.Options)
@@ -151,19 +157,32 @@ def parse_record(
     except FAILURES as error:
         problem = explain_failure(raw, error)
         recover = getattr(form, "recover", None)
-        if len(shapes) > 1:
-            return parse_record(shapes[1:], raw, origin, options)
-        if recover is None or not problem.reason.startswith("schema."):
+        if recover is None or not may_recover(problem):
             return only_rejected(origin, problem)
         parsed: Parsed = recover(raw, problem, origin, chosen)
         return parsed
     return form.parse(row, raw, origin, chosen)
 
 
-def rejected(origin: Origin, problem: Problem, *, parts: int = 1) -> Verdict:
-    """The verdict on a record or part with that problem."""
-    what = f"`{problem.path}`" if problem.path else "the record"
-    return reject(origin, problem.path, problem.reason, f"{what} {problem.message}", parts=parts)
+def choose(shapes: tuple[str, ...], raw: Any) -> str:
+    """Which of several formats a record has, by its keys; the first where none can be told."""
+    if len(shapes) == 1:
+        return shapes[0]
+    keys = decode_part(raw, _keys.decode)
+    found = None if isinstance(keys, Problem) else recognise(set(keys), list(shapes))
+    return found or shapes[0]
+
+
+def may_recover(problem: Problem) -> bool:
+    """True where a record that failed may still be read part by part."""
+    return problem.reason.startswith("schema.") and problem.reason != "schema.not_object"
+
+
+def rejected(origin: Origin, problem: Problem, *, part: str = "", parts: int = 1) -> Verdict:
+    """The verdict on a part (empty: the record) with that problem, whose path is inside it."""
+    path = join(part, problem.path)
+    message = f"`{path}` {problem.message}" if path else f"the record {problem.message}"
+    return reject(origin, part, problem.reason, message, path=path, parts=parts)
 
 
 def only_rejected(origin: Origin, problem: Problem) -> Parsed:
@@ -203,9 +222,11 @@ def plain_row(
     context: str | UnsetType | None,
     response: str,
     category: str | UnsetType | None = None,
+    *,
+    answer_name: str = "response",
 ) -> Parsed:
     """One example from the fields of a plain row; a blank instruction or response is rejected."""
-    for name, value in (("instruction", instruction), ("response", response)):
+    for name, value in (("instruction", instruction), (answer_name, response)):
         if is_blank(value):
             return only_rejected(origin, Problem("schema.empty", name, "is blank"))
     beside = read_beside(row, _ROW_SUPPORTS)
@@ -225,6 +246,7 @@ def plain_row(
     return Parsed(parts_used=1, examples=[example])
 
 
+_keys = msgspec.json.Decoder(dict[str, Raw])
 _text = msgspec.json.Decoder(str)
 _pairs = msgspec.json.Decoder(list[tuple[str, str]])
 

@@ -19,8 +19,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from dollymix.decoding import Problem
 from dollymix.example import Dolly, Example, Origin
-from dollymix.formats import Foreign, Parsed, plain_row
+from dollymix.formats import Foreign, Parsed, only_rejected, plain_row
 
 RECORDS_AT: tuple[str, ...] = ()
 SIGNATURE = (
@@ -36,6 +37,7 @@ class Row(Foreign, kw_only=True):
     response: str
     context: str | UnsetType | None = UNSET
     category: str | UnsetType | None = UNSET
+    input: str | UnsetType | None = UNSET
     id: Raw | UnsetType = UNSET
 
 
@@ -45,6 +47,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def parse(row: Row, raw: Any, origin: Origin, options: Options) -> Parsed:
     """One example a record."""
+    if row.input:
+        problem = Problem("schema.unsupported_field", "input", "has no place: context is `context`")
+        return only_rejected(origin, problem)
     return plain_row(row, origin, row.instruction, row.context, row.response, row.category)
 
 

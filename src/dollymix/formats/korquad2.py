@@ -24,9 +24,10 @@ from msgspec import UNSET, Raw, UnsetType
 from dollymix.decoding import Problem
 from dollymix.example import Example, Origin
 from dollymix.formats import Foreign, Parsed, decode_part, only_rejected, read_beside, rejected
-from dollymix.formats.squad import answered, under, with_meta
+from dollymix.formats.squad import answered, with_meta
 
 RECORDS_AT = ("data",)
+ONE_RECORD = True
 SIGNATURE = (frozenset({"context", "qas"}), frozenset({"raw_html", "qas"}))
 
 
@@ -104,7 +105,7 @@ def _page(
             place = Origin(origin.source, origin.file, origin.record, path)
             made = _example(row, question, place, options)  # type: ignore[assignment]
         if isinstance(made, Problem):
-            parsed.verdicts.append(rejected(origin, under(path, made)))
+            parsed.verdicts.append(rejected(origin, made, part=path))
         else:
             parsed.examples.append(made)  # type: ignore[arg-type]
             parsed.parts_used += 1

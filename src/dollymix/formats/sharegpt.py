@@ -17,19 +17,23 @@ examples behind it. The layout `conversation: [{"human", "assistant"}]` is read 
 
 Rejects: `turn.unpaired` (a turn that finds no partner), `schema.empty` (a pair with a blank side,
 or no turns at all), `schema.role`, `schema.type`, `schema.null`, `schema.missing_field` (one turn),
-`schema.no_answer`, `schema.no_question` (`turns: whole`), `schema.unsupported_field`.
-Warnings: `chat.roles_swapped` (the `roles` option makes the model answer as the person).
+`schema.no_answer`, `schema.no_question` (`turns: whole`), `schema.unsupported_field`,
+`schema.duplicate_field` (both layouts at once).
+Warnings: `chat.roles_swapped` (the `roles` option makes the model answer as the person),
+`text.invisible` (a side holds invisible characters alone: real ShareGPT has answers that are one
+zero-width space; the step `required_text` takes them out). A side of white space is blank.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from dollymix.decoding import FAILURES, Problem, explain_failure
+from dollymix.decoding import FAILURES, Problem, explain_failure, join
 from dollymix.example import Example, Message, Origin
 from dollymix.formats import (
     Beside,
@@ -40,7 +44,7 @@ from dollymix.formats import (
     read_beside,
     rejected,
 )
-from dollymix.ledger import Verdict, reject
+from dollymix.ledger import reject
 from dollymix.text import is_blank, quoted
 
 RECORDS_AT: tuple[str, ...] = ()
@@ -80,7 +84,8 @@ class Row(Foreign, kw_only=True):
 class LooseRow(Foreign, kw_only=True):
     """A conversation whose turns are not read yet."""
 
-    conversations: list[Raw]
+    conversations: list[Raw] | UnsetType = UNSET
+    conversation: list[Raw] | UnsetType = UNSET
     id: Raw | UnsetType = UNSET
 
 
@@ -106,6 +111,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _row = msgspec.json.Decoder(LooseRow)
 _turn = msgspec.json.Decoder(Turn)
+_exchange = msgspec.json.Decoder(Exchange)
 _object = msgspec.json.Decoder(dict[str, Raw])
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(_INSTRUCTION, "instruction"),
@@ -127,6 +133,9 @@ def kinds(options: Options) -> dict[str, Kind]:
 
 def parse(row: Row, raw: Any, origin: Origin, options: Options) -> Parsed:
     """The examples and verdicts of one conversation."""
+    if row.conversations and row.conversation:
+        problem = Problem("schema.duplicate_field", "conversation", "stands beside `conversations`")
+        return only_rejected(origin, problem)
     if row.conversations is not UNSET:
         return _conversation(row, list(row.conversations), raw, origin, options)
     if row.conversation is not UNSET:
@@ -139,22 +148,34 @@ def recover(raw: Any, problem: Problem, origin: Origin, options: Options) -> Par
     row = decode_part(raw, _row.decode)
     if isinstance(row, Problem):
         return only_rejected(origin, problem)
-    turns = [decode_part(turn, _turn.decode) for turn in row.conversations]
-    return _conversation(row, turns, raw, origin, options)
+    if row.conversations is not UNSET:
+        turns = [decode_part(turn, _turn.decode) for turn in row.conversations]
+        return _conversation(row, turns, raw, origin, options)
+    if row.conversation is not UNSET:
+        exchanges = [decode_part(part, _exchange.decode) for part in row.conversation]
+        return _exchanges(row, exchanges, raw, origin, options)
+    return only_rejected(origin, problem)
 
 
 def _exchanges(
-    row: Row, exchanges: list[Exchange], raw: Any, origin: Origin, options: Options
+    row: Row | LooseRow,
+    exchanges: list[Exchange] | list[Exchange | Problem],
+    raw: Any,
+    origin: Origin,
+    options: Options,
 ) -> Parsed:
     turns: list[Turn | Problem] = []
-    for exchange in exchanges:
+    paths: list[str] = []
+    for index, exchange in enumerate(exchanges):
+        path = f"conversation[{index}]"
+        if isinstance(exchange, Problem):
+            # Its sides cannot be told apart: the exchange is one part.
+            turns.append(exchange)
+            paths.append(path)
+            continue
         turns += Turn(exchange.human, "human"), Turn(exchange.assistant, "assistant")
-    sides = [
-        f"conversation[{index}].{side}"
-        for index in range(len(exchanges))
-        for side in ("human", "assistant")
-    ]
-    return _conversation(row, turns, raw, origin, options, paths=sides)
+        paths += f"{path}.human", f"{path}.assistant"
+    return _conversation(row, turns, raw, origin, options, paths=paths)
 
 
 def _conversation(
@@ -180,7 +201,7 @@ def _group(identity: Raw | UnsetType, raw: Any, options: Options) -> str:
         return ""
     if options.group != "family":
         value = _object.decode(raw).get(options.group)
-        return "" if value is None else _as_text(value)
+        return "" if value is None or bytes(value) == b"null" else _as_text(value)
     if identity is UNSET:
         return ""
     found = _FAMILY.fullmatch(_as_text(identity))
@@ -216,6 +237,7 @@ class _Reader:
         self.kinds = kinds(options)
         self.flags = ("chat.roles_swapped",) if options.swapped else ()
         self.parsed = Parsed(parts=len(turns))
+        self.used: list[int] = []
 
     def path(self, index: int) -> str:
         return self.paths[index] if self.paths else f"conversations[{index}]"
@@ -248,6 +270,9 @@ class _Reader:
                     self._unpaired(system_at)
                 assert isinstance(turn, Turn)
                 system, system_at = turn.value, index
+                if _is_blank(turn.value):
+                    self._unpaired(index)
+                    system, system_at = "", None
             elif kind is None:
                 self._bad_turn(index, turn)
             else:
@@ -268,9 +293,11 @@ class _Reader:
             message = f"the pair's {blank} is blank: a pair needs two sides"
             self.parsed.verdicts.append(reject(self.origin, path, "schema.empty", message, parts=2))
             return False
-        context = self._history(asked) if self.options.history == "context" else ""
+        # What was rejected, and what other examples' system is, is no history.
+        context = self._history(self.used) if self.options.history == "context" else ""
         self._example(question, answer, path, context, system)
         self.parsed.parts_used += 2
+        self.used += asked, answered
         return True
 
     def _example(
@@ -291,7 +318,7 @@ class _Reader:
                 response=answer.value,
                 origin=Origin(origin.source, origin.file, origin.record, path),
                 group=self.group,
-                flags=self.flags,
+                flags=self._flags(question, answer),
                 system=system,
                 history=history,
                 after=after,
@@ -299,10 +326,16 @@ class _Reader:
             )
         )
 
-    def _history(self, end: int) -> str:
-        """The turns before `end`, each as `role: text`, a blank line between them."""
-        earlier = (t for t in self.turns[:end] if isinstance(t, Turn) and not is_blank(t.value))
-        return "\n\n".join(f"{turn.role.strip()}: {turn.value}" for turn in earlier)
+    def _flags(self, question: Turn, answer: Turn) -> tuple[str, ...]:
+        if is_blank(question.value) or is_blank(answer.value):
+            return (*self.flags, "text.invisible")
+        return self.flags
+
+    def _history(self, indices: Iterable[int]) -> str:
+        """Earlier turns, each as `role: text`, a blank line between them."""
+        turns = (self.turns[index] for index in indices)
+        told = (f"{turn.role.strip()}: {turn.value}" for turn in turns if isinstance(turn, Turn))
+        return "\n\n".join(told)
 
     def _unpaired(self, index: int) -> None:
         turn = self.turns[index]
@@ -313,7 +346,8 @@ class _Reader:
         self.parsed.verdicts.append(reject(self.origin, self.path(index), "turn.unpaired", message))
 
     def _bad_turn(self, index: int, turn: Turn | Problem) -> None:
-        self.parsed.verdicts.append(self._verdict(index, self._problem(turn)))
+        verdict = rejected(self.origin, self._problem(turn), part=self.path(index))
+        self.parsed.verdicts.append(verdict)
 
     def _problem(self, turn: Turn | Problem) -> Problem:
         if isinstance(turn, Problem):
@@ -321,19 +355,15 @@ class _Reader:
         known = ", ".join(self.kinds)
         return Problem("schema.role", "from", f"is {quoted(turn.role)}: expected one of {known}")
 
-    def _verdict(self, index: int, problem: Problem, parts: int = 1) -> Verdict:
-        path = self.path(index)
-        inner = f"{path}.{problem.path}" if problem.path else path
-        return rejected(self.origin, Problem(problem.reason, inner, problem.message), parts=parts)
-
     def whole(self, raw: Any) -> Parsed:
         """One example for the conversation, from its last pair; one verdict where it has none."""
-        count = len(self.turns)
         roles: list[Kind] = []
         for index, turn in enumerate(self.turns):
             kind = None if isinstance(turn, Problem) else self.kind(turn)
             if kind is None:
-                self.parsed.verdicts.append(self._verdict(index, self._problem(turn), count))
+                problem = self._problem(turn)
+                path = join(self.path(index), problem.path)
+                self._reject_all(problem.reason, path, f"`{path}` {problem.message}")
                 return self.parsed
             roles.append(kind)
         answered = _last_pair(roles)
@@ -347,7 +377,8 @@ class _Reader:
 
     def _reject_all(self, reason: str, path: str, message: str) -> None:
         parts = len(self.turns)
-        self.parsed.verdicts.append(reject(self.origin, path, reason, message, parts=parts))
+        verdict = reject(self.origin, "", reason, message, path=path, parts=parts)
+        self.parsed.verdicts.append(verdict)
 
     def _whole_pair(self, raw: Any, answered: int, roles: list[Kind]) -> None:
         asked = answered - 1
@@ -362,7 +393,8 @@ class _Reader:
         system_at = max((i for i in range(asked) if roles[i] == "system"), default=None)
         system = self.beside.system if system_at is None else messages[system_at].content
         history = tuple(m for i, m in enumerate(messages[:asked]) if i != system_at)
-        context = self._history(asked) if self.options.history == "context" else ""
+        earlier = [i for i in range(asked) if roles[i] != "system"]
+        context = self._history(earlier) if self.options.history == "context" else ""
         after = tuple(messages[answered + 1 :])
         self._example(question, answer, self.path(answered), context, system, history, after)
         self.parsed.parts_used = len(self.turns)
@@ -371,7 +403,8 @@ class _Reader:
         turns = [turn for turn in self.turns if isinstance(turn, Turn)]
         if self.paths:
             return [Message(turn.role.strip(), turn.value) for turn in turns]
-        extras = [_extra(part) for part in _row.decode(raw).conversations]
+        parts = _row.decode(raw).conversations or []
+        extras = [_extra(part) for part in parts]
         return [
             Message(turn.role.strip(), turn.value, extra)
             for turn, extra in zip(turns, extras, strict=True)
@@ -388,9 +421,14 @@ def _extra(turn: Raw) -> Raw:
 
 
 def _blank_side(question: Turn, answer: Turn) -> str:
-    if is_blank(question.value):
+    if _is_blank(question.value):
         return "question"
-    return "answer" if is_blank(answer.value) else ""
+    return "answer" if _is_blank(answer.value) else ""
+
+
+def _is_blank(text: str) -> bool:
+    # A turn of invisible characters is what the page showed: it is kept, and flagged.
+    return not text or text.isspace()
 
 
 def _last_pair(roles: list[Kind]) -> int | None:

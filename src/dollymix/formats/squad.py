@@ -114,13 +114,18 @@ def recover(raw: Any, problem: Problem, origin: Origin, options: Options) -> Par
     if isinstance(row, Problem):
         return only_rejected(origin, problem)
     parsed = Parsed(parts=0)
-    for number, part in enumerate(row.paragraphs):
-        paragraph = decode_part(part, _loose_paragraph.decode)
+    beside = read_beside(row, ())
+    if isinstance(beside, Problem):
+        parts = [decode_part(part, _loose_paragraph.decode) for part in row.paragraphs]
+        count = sum(1 if isinstance(part, Problem) else len(part.qas) for part in parts)
+        return Parsed(parts=count, verdicts=[rejected(origin, beside, parts=count)])
+    for number, loose in enumerate(row.paragraphs):
+        paragraph = decode_part(loose, _loose_paragraph.decode)
         if isinstance(paragraph, Problem):
             # Its questions cannot be counted: the paragraph is one part.
             parsed.parts += 1
-            path = f"paragraphs[{number}]"
-            parsed.verdicts.append(rejected(origin, under(path, paragraph)))
+            part = f"paragraphs[{number}]"
+            parsed.verdicts.append(rejected(origin, paragraph, part=part))
             continue
         questions = [decode_part(question, _question.decode) for question in paragraph.qas]
         _paragraph(parsed, origin, row.title, number, paragraph.context, questions, options)
@@ -140,11 +145,11 @@ def _paragraph(
     for index, question in enumerate(questions):
         path = f"paragraphs[{number}].qas[{index}]"
         if isinstance(question, Problem):
-            parsed.verdicts.append(rejected(origin, under(path, question)))
+            parsed.verdicts.append(rejected(origin, question, part=path))
             continue
         problem = _examples(parsed, origin, path, title or "", context, question, options)
         if problem is not None:
-            parsed.verdicts.append(rejected(origin, under(path, problem)))
+            parsed.verdicts.append(rejected(origin, problem, part=path))
         else:
             parsed.parts_used += 1
 
@@ -182,12 +187,6 @@ def _examples(
         made.append(with_meta(example, title, identity, answers=others))
     parsed.examples += made
     return None
-
-
-def under(path: str, problem: Problem) -> Problem:
-    """The problem, its path inside `path`."""
-    inner = f"{path}.{problem.path}" if problem.path else path
-    return Problem(problem.reason, inner, problem.message)
 
 
 def answered(

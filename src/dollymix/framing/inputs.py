@@ -14,6 +14,7 @@ import stat
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,6 +72,11 @@ def show(path: str) -> str:
 def encode_name(name: str) -> str:
     """A file's name for ids: `%`, `#`, `!`, control and undecodable characters percent-encoded."""
     return "".join(c if _plain(c) else _percent(c) for c in name)
+
+
+def encode_undecodable(text: str) -> str:
+    """The text with undecodable bytes percent-encoded, so that it can be written as UTF-8."""
+    return "".join(_percent(c) if "\ud800" <= c <= "\udfff" else c for c in text)
 
 
 def _plain(char: str) -> bool:
@@ -155,6 +161,8 @@ def _open_archive(path: str, name: str) -> list[Input]:
 
 def compression_of(head: bytes) -> Compression:
     """How a stream that begins so is packed, told by its magic number."""
+    if head[1:4] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50:
+        return "zstd"  # a skippable frame
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), "none")
 
 
@@ -168,13 +176,13 @@ def _members(path: str) -> list[str]:
     names: list[str] = []
     for info in _directory(path):
         place = f"{show(path)}!{printable(info.filename)}"
+        unsafe = info.filename.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", info.filename)
+        if unsafe or not info.orig_filename.isprintable() or ":" in info.filename[:2]:
+            raise InputError("archive.unsafe_name", place, "the member's name is not safe")
         if info.is_dir() or _LITTER.search(info.filename):
             continue
         if info.flag_bits & 1:
             raise InputError("archive.encrypted", place, "the member is encrypted. Unpack it first")
-        unsafe = info.filename.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", info.filename)
-        if unsafe or not info.orig_filename.isprintable() or ":" in info.filename[:2]:
-            raise InputError("archive.unsafe_name", place, "the member's name is not safe")
         if stat.S_ISLNK(info.external_attr >> 16):
             raise InputError("archive.unsafe_member", place, "the member is a link")
         if info.filename in names:
@@ -242,50 +250,56 @@ class InflatingReader:
         self._file.close()
 
     def _inflate(self, source: Input, compression: Compression) -> Iterator[bytes]:
-        if compression == "zip":
-            return self._inflate_member(source)
-        if compression == "gzip":
-            igzip = _igzip()
-            return self._inflate_frames(
-                lambda: igzip.IgzipDecompressor(flag=igzip.DECOMP_GZIP), igzip.error, padding=True
-            )
-        zstd = zstd_module()
-        return self._inflate_frames(zstd.ZstdDecompressor, zstd.ZstdError, padding=False)
+        if compression != "zip":
+            return self._inflate_frames(compression, lambda: self._file.read(PIECE))
+        return self._unpack_member(self._inflate_member(source))
 
-    def _inflate_frames(
-        self, new: Callable[[], Decompressor], failure: type[Exception], *, padding: bool
-    ) -> Iterator[bytes]:
-        """All frames of the stream, one behind the other."""
-        decoder, data, consumed, produced = new(), self._file.read(PIECE), 0, 0
-        started = False
+    def _unpack_member(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """A member, which may itself be a gzip or zstd stream."""
+        first = next(pieces, b"")
+        packed = compression_of(first)
+        ahead = chain([first], pieces)
+        if packed in ("none", "zip"):
+            return ahead
+        return self._inflate_frames(packed, lambda: next(ahead, b""))
+
+    def _inflate_frames(self, kind: Compression, read: Callable[[], bytes]) -> Iterator[bytes]:
+        """All frames of a gzip or zstd stream, one behind the other."""
+        new, failure = _decompressor(kind)
+        decoder, data, consumed, produced = new(), read(), 0, 0
         while True:
             try:
                 piece = decoder.decompress(data, PIECE)
             except (failure, EOFError) as error:
                 raise self._broken(error, produced) from error
-            consumed, started, data = consumed + len(data), True, b""
+            consumed, data = consumed + len(data), b""
             produced += len(piece)
             self._check_ratio(consumed, produced)
             if piece:
                 yield piece
             if decoder.eof:
-                data = decoder.unused_data or self._file.read(PIECE)
-                consumed -= len(decoder.unused_data)
-                if padding and not data.strip(b"\x00"):
-                    data = self._after_padding(data)
+                data = decoder.unused_data
+                consumed -= len(data)
+                data = self._next_frame(data, read, padding=kind == "gzip")
                 if not data:
                     return
-                if compression_of(data) == "none":
+                if compression_of(data) != kind:
                     raise self._error("compress.trailing_data", "has other data behind its end")
-                decoder, started = new(), False
+                decoder = new()
             elif decoder.needs_input:
-                data = self._file.read(PIECE)
-                if not data and started:
+                data = read()
+                if not data:
                     raise self._error("compress.truncated", "is cut off", produced)
 
-    def _after_padding(self, data: bytes) -> bytes:
-        while data and not data.strip(b"\x00"):
-            data = self._file.read(PIECE)
+    def _next_frame(self, data: bytes, read: Callable[[], bytes], *, padding: bool) -> bytes:
+        """What follows a frame, as far as its magic number; gzip may be padded with NULs."""
+        while len(data) < 4 or (padding and not data.strip(b"\x00")):
+            if padding and not data.strip(b"\x00"):
+                data = b""
+            more = read()
+            if not more:
+                return data
+            data += more
         return data
 
     def _inflate_member(self, source: Input) -> Iterator[bytes]:
@@ -344,6 +358,15 @@ class InflatingReader:
 
     def _error(self, reason: str, message: str, byte: int | None = None) -> InputError:
         return InputError(reason, self._place, message, byte)
+
+
+def _decompressor(kind: Compression) -> tuple[Callable[[], Decompressor], type[Exception]]:
+    """How to make a decoder for a kind of stream, and what it raises."""
+    if kind == "gzip":
+        igzip = _igzip()
+        return lambda: igzip.IgzipDecompressor(flag=igzip.DECOMP_GZIP), igzip.error
+    zstd = zstd_module()
+    return zstd.ZstdDecompressor, zstd.ZstdError
 
 
 def _igzip() -> Any:

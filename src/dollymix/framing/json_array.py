@@ -21,6 +21,8 @@ _GAP = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
 # A whole string, a bracket or a comma. The possessive quantifiers keep it linear.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
 
+DEPTH = 256
+
 _elements = msgspec.json.Decoder(list[Raw])
 _document = msgspec.json.Decoder(dict[str, Raw])
 
@@ -93,10 +95,16 @@ def _exact(data: Any, start: int, framing: Framing, *, last: bool) -> list[Frame
     if last and framing.kind == "object":
         raise SyntaxFaultError("json.syntax", _why(framing.head + bytes(data)), start)
     closed = scanner.closed
+    if scanner.depth > DEPTH:
+        message = f"is nested more than {DEPTH} levels deep"
+        raise SyntaxFaultError("json.depth", message, start + (scanner.broken or 0))
+    if scanner.broken is not None:
+        message = "has a brace that closes nothing"
+        raise SyntaxFaultError("json.syntax", message, start + scanner.broken)
     if not last:
         if closed is not None:
             message = "has other data behind its array"
-            raise SyntaxFaultError("json.trailing_data", message, start + closed)
+            raise SyntaxFaultError("json.trailing_data", message, start + closed + 1)
         if scanner.depth or not borders or borders[-1] != len(data):
             raise CutError
         ends = borders
@@ -152,13 +160,15 @@ def _why(data: bytes) -> str:
 class Scanner:
     """Finds where elements end, by counting brackets outside strings; fed with a growing buffer.
 
-    `scanned` is how far it has come, `depth` how deep it is, `closed` where the array ended.
+    `scanned` is how far it has come, `depth` how deep it is, `closed` where the array ended,
+    `broken` where a brace closes nothing or the nesting is too deep.
     """
 
     def __init__(self) -> None:
         self.scanned = 0
         self.depth = 0
         self.closed: int | None = None
+        self.broken: int | None = None
 
     def scan(self, data: Any) -> list[int]:
         """The places behind the commas between elements, from where the last scan ended."""
@@ -177,10 +187,16 @@ class Scanner:
             elif first == 0x2C:
                 if depth == 0:
                     borders.append(position)
-            else:
+            elif depth:
                 depth -= 1
-                if depth < 0:
-                    self.closed = token.start()
-                    break
+            elif first == 0x5D:
+                self.closed = token.start()
+                break
+            else:
+                self.broken = token.start()
+                break
+            if depth > DEPTH:
+                self.broken = token.start()
+                break
         self.scanned, self.depth = position, depth
         return borders

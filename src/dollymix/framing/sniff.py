@@ -69,6 +69,8 @@ def sniff(
             )
         raise InputError("input.empty", place, "holds no record. Set `allow_empty: true` if it may")
     kind, key, at = _kind(text, keys, whole, place)
+    if declared == "json" and kind == "jsonl" and not _has_more_lines(text, at):
+        kind = "object"
     _check_declared(kind, declared, place)
     start = bom + (at if stored == "utf-8" else len(text[:at].decode().encode(stored)))
     first = _FIRST_KEY.match(text, at)
@@ -141,12 +143,12 @@ def _as_utf8(raw: bytes, encoding: str, whole: bool, place: str) -> bytes:
     try:
         head = raw[:_CHECKED_BYTES]
         codecs.getincrementaldecoder("utf-8")().decode(head, final=whole and len(head) == len(raw))
-    except UnicodeDecodeError:
-        _refuse_other_encoding(raw, place)
+    except UnicodeDecodeError as error:
+        _refuse_other_encoding(raw, place, error.start)
     return raw
 
 
-def _refuse_other_encoding(raw: bytes, place: str) -> None:
+def _refuse_other_encoding(raw: bytes, place: str, byte: int) -> None:
     """Bad bytes here and there are their lines' matter; with some in every line, it is no UTF-8."""
     if raw.count(b"\x00") * 8 > len(raw):
         if raw.count(b"\x00") == len(raw):
@@ -161,12 +163,15 @@ def _refuse_other_encoding(raw: bytes, place: str) -> None:
                 return
         except UnicodeDecodeError:
             continue
+    shown = raw[:_CHECKED_BYTES].decode(errors="replace")
+    if shown.count("\ufffd") * 2 < sum(not char.isascii() for char in shown):
+        return
     try:
         raw[:65536].decode("cp949", errors="strict" if len(raw) < 65536 else "ignore")
         hint = " Set `encoding: cp949`?"
     except UnicodeDecodeError:
         hint = ""
-    raise InputError("encoding.not_utf8", place, f"is not UTF-8 in any line.{hint}")
+    raise InputError("encoding.not_utf8", place, f"is not UTF-8 in any line.{hint}", byte)
 
 
 def _kind(text: bytes, keys: tuple[str, ...], whole: bool, place: str) -> tuple[Kind, str, int]:
@@ -175,9 +180,9 @@ def _kind(text: bytes, keys: tuple[str, ...], whole: bool, place: str) -> tuple[
     if text.count(b"\x00", 0, 4096) > 2048:
         raise InputError("format.binary", place, "begins with NUL bytes: not text")
     if _first_line_is_json(text, whole):
+        if text[at : at + 1] == b"[" and not _some_line_is_json(text):
+            return "array", "", at + 1
         if text[at : at + 1] != b"{" or _has_more_lines(text, at):
-            if text[at : at + 1] == b"[" and not _has_more_lines(text, at):
-                return "array", "", at + 1
             return _lines(text, at, place)
         found = _records_key(text, at, keys)
         return found or ("jsonl", "", at)
@@ -194,7 +199,7 @@ def _kind(text: bytes, keys: tuple[str, ...], whole: bool, place: str) -> tuple[
 
 def _lines(text: bytes, at: int, place: str) -> tuple[Kind, str, int]:
     if not _some_line_is_json(text) and not _looks_like_records(text):
-        if _SCALAR.match(text, at) and b"\n" not in text[at:].strip():
+        if _SCALAR.match(text, at) and _first_line_is_json(text, whole=True):
             raise InputError("schema.top_level", place, "is a single value, not a list of records")
         raise InputError("format.unknown", place, "is no JSON, and no form that is read")
     return "jsonl", "", at

@@ -135,16 +135,20 @@ def _sample(out: Path, outputs: list[OutputFile]) -> list[str]:
 
 
 def _configs(outputs: list[OutputFile]) -> list[dict[str, object]]:
-    """One config for each view, its splits in order; the Dolly lines are the default."""
+    """One config for each view, its splits in order; the Dolly view is the default.
+
+    `datasets` reads all configs of a folder as one kind of file: Parquet where there is any.
+    """
     views: dict[str, dict[str, str]] = {}
+    kind = ".parquet" if any(o.file.startswith("dolly-parquet/") for o in outputs) else ".jsonl"
     for output in outputs:
         view, split, name = output.file.split("/")
-        if view != "lineage":
+        if view != "lineage" and name.endswith(kind):
             pattern = f"{view}/{split}/*.{name.rpartition('.')[2]}"
             views.setdefault(view, {})[split] = pattern
     return [
-        {"name": view, "default": view == "dolly", "files": list(files.items())}
-        for view, files in views.items()
+        {"name": view, "default": number == 0, "files": list(files.items())}
+        for number, (view, files) in enumerate(views.items())
     ]
 
 

@@ -12,7 +12,7 @@ Compared by the 128-bit XXH3 hash of the fields, each with its length before it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 import xxhash
@@ -28,7 +28,11 @@ Field = Literal["instruction", "context", "response", "category", "system", "rej
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`fields`: those that must be equal. `fold`: compare the normal form."""
 
-    fields: tuple[Field, ...] = ("instruction", "context", "response")
+    fields: Annotated[tuple[Field, ...], msgspec.Meta(min_length=1)] = (
+        "instruction",
+        "context",
+        "response",
+    )
     fold: bool = False
     outcome: ClassVar[Outcome] = "duplicate"
 

@@ -1,0 +1,15 @@
+"""A folder for each test, in memory where that is possible: these tests make many small builds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.laws.builds import scratch
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder for one test."""
+    with scratch() as folder:
+        yield folder

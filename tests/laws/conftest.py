@@ -1,0 +1,28 @@
+"""Hypothesis profiles, chosen by DOLLYMIX_HYPOTHESIS: `fast` (default), `ci`, `long`."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.laws.builds import scratch
+
+_LENIENT = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+    "print_blob": True,
+}
+
+settings.register_profile("fast", max_examples=25, derandomize=True, **_LENIENT)
+settings.register_profile("ci", max_examples=100, **_LENIENT)
+settings.register_profile("long", max_examples=1000, **_LENIENT)
+settings.load_profile(os.environ.get("DOLLYMIX_HYPOTHESIS", "fast"))
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder for one test."""
+    with scratch() as folder:
+        yield folder
