@@ -205,9 +205,10 @@ def test_the_forks_of_korean_alpaca_hold_hardly_anything_new(data, tmp_path):
 def test_sharegpt_is_paired_as_counted_by_hand(data, tmp_path):
     name = "sharegpt/sharegpt92k_sample_700.json"
     counts = build(data, [name], tmp_path / "out").ledger.total()
-    # Of 2,495 pairs 4 have an empty side, and in 8 the answer is U+200B alone.
-    assert counts.examples == 2495 - 4 - 8
-    assert counts.rejected == {"schema.empty": 4 + 8, "turn.unpaired": 239}
+    # Of 2,495 pairs 4 have an empty side; in 8 the answer is U+200B alone, kept and flagged.
+    assert counts.examples == 2495 - 4 == 2491
+    assert counts.rejected == {"schema.empty": 4, "turn.unpaired": 239}
+    assert counts.warnings["text.invisible"] == 8
     systems = 1
     assert (counts.parts, counts.parts_used) == (5230, 2 * counts.examples + systems)
 

@@ -126,7 +126,7 @@ class Index:
     def ranges(self) -> dict[int, tuple[int, int]]:
         """The ordinals of each source: from, to."""
         found: dict[int, tuple[int, int]] = {}
-        ends = [*self._firsts[1:], self.total]
+        ends = [*self._firsts, self.total][1:]
         for source, first, end in zip(self.sources, self._firsts, ends, strict=True):
             start, _ = found.get(source, (first, end))
             found[source] = (start, end)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import msgspec
 
 from dollymix import blocks, manifest, publish, recipe
 from dollymix.collect import Conversion, Progress
-from dollymix.describe import write_about, write_dropped, write_log, write_views
+from dollymix.describe import recipe_digest, write_about, write_dropped, write_log, write_views
 from dollymix.errors import BuildError, DollymixError
 from dollymix.export import Exporter, Splitter
 from dollymix.framing.inputs import show
@@ -101,7 +100,7 @@ def _disk_message(error: OSError, stage: publish.Stage) -> str:
 def _same_build(target: Path, plan: Plan) -> bool:
     """True where the build that a crashed run had finished is the one that is asked for."""
     done = manifest.read(target)
-    return done.recipe_sha256 == hashlib.sha256(plan.recipe.encode()).hexdigest()
+    return done.recipe_sha256 == recipe_digest(plan)
 
 
 def _cores() -> int:

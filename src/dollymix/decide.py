@@ -10,6 +10,7 @@ it stays.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,10 +43,12 @@ class Decisions:
     """What the group steps decided, met again in canonical order."""
 
     def __init__(self, folder: Path, total: int) -> None:
+        # What a crashed run decided is decided again.
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         self._folder = folder
         self._whys: list[Why] = []
         self._stays = _Bits(folder / "stays", total)
-        folder.mkdir(parents=True, exist_ok=True)
 
     def compare(self, comparison: Comparison) -> None:
         """Let one group step decide over the examples that are still there."""
@@ -130,7 +133,6 @@ class _Bits:
     """One byte an example in a file: 1 while it stays."""
 
     def __init__(self, path: Path, total: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self.total = total
         with open(path, "wb") as file:

@@ -68,7 +68,7 @@ def write_about(
         dollymix=__version__,
         versions=versions(),
         recipe=_recorded(plan),
-        recipe_sha256=hashlib.sha256(plan.recipe.encode()).hexdigest(),
+        recipe_sha256=recipe_digest(plan),
         overrides=plan.overrides,
         inputs=_inputs(plan, conversion, digests),
         outputs=outputs,
@@ -82,6 +82,11 @@ def write_about(
         path = stage.out / name
         manifest.outputs.append(OutputFile(name, path.stat().st_size, sha256_of(path)))
     (stage.out / "manifest.json").write_bytes(manifest.encode())
+
+
+def recipe_digest(plan: Plan) -> str:
+    """The digest of the recipe as the manifest has it."""
+    return hashlib.sha256(msgspec.json.encode(_recorded(plan), order="sorted")).hexdigest()
 
 
 def _recorded(plan: Plan) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def parse(text: str, place: str = "recipe", overrides: dict[str, str] | None = N
 def from_paths(paths: list[Path], **settings: Any) -> Recipe:
     """The recipe for bare paths: one source a path, named after it, each format detected."""
     taken: set[str] = set()
-    sources = [Source(source_name(path, taken), [str(path)]) for path in paths]
+    sources = [Source(source_name(path, taken), [str(path.absolute())]) for path in paths]
     return Recipe(version=1, sources=sources, **settings)
 
 

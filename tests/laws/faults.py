@@ -81,7 +81,9 @@ class Units:
 
 def make_small():
     """Small units and segments."""
-    dollymix.build.SEGMENT_BYTES = SEGMENT_BYTES
+    for module in [module for name, module in sys.modules.items() if name.startswith("dollymix.")]:
+        if hasattr(module, "SEGMENT_BYTES"):
+            module.SEGMENT_BYTES = SEGMENT_BYTES
     dollymix.build.merge.__kwdefaults__["unit_bytes"] = UNIT_BYTES
 
 

@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -239,7 +239,7 @@ class Member:
     framing: str
     encoding: str
     records: list[str]
-    data: bytes
+    data: bytes = field(repr=False)
 
 
 @dataclass
@@ -247,7 +247,7 @@ class SourceFile:
     """A file on disk. `members` has one entry, or those of a zip, under their names in ids."""
 
     name: str
-    data: bytes
+    data: bytes = field(repr=False)
     members: list[Member]
 
 

@@ -17,7 +17,7 @@ from tests.laws.builds import digests, leftovers, write_recipe, write_rows
 FAULTS = Path(faults.__file__)
 WAIT = 30
 # Every call is tried in the long profile, one of so many in the others.
-STRIDE = {"ci": 4, "long": 1}.get(os.environ.get("DOLLYMIX_HYPOTHESIS", "fast"), 15)
+STRIDE = {"ci": 4, "long": 1}.get(os.environ.get("DOLLYMIX_HYPOTHESIS", "fast"), 25)
 
 
 @pytest.fixture

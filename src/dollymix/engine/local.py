@@ -284,7 +284,10 @@ def serve() -> None:
             failure = False
         except Exception as error:  # told to the parent, which raises it
             reply, failure, buffers = _pickled(error), True, []
-        _write_message(replies, (number, failure, inward.write(buffers), reply))
+        try:
+            _write_message(replies, (number, failure, inward.write(buffers), reply))
+        except BrokenPipeError:
+            return  # the parent is gone
 
 
 def _pickled(error: Exception) -> bytes:

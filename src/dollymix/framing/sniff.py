@@ -69,7 +69,7 @@ def sniff(
             )
         raise InputError("input.empty", place, "holds no record. Set `allow_empty: true` if it may")
     kind, key, at = _kind(text, keys, whole, place)
-    if declared == "json" and kind == "jsonl" and not _has_more_lines(text, at):
+    if declared == "json" and kind == "jsonl" and not _has_more_lines(text.lstrip(_SPACE), 0):
         kind = "object"
     _check_declared(kind, declared, place)
     start = bom + (at if stored == "utf-8" else len(text[:at].decode().encode(stored)))
@@ -185,7 +185,7 @@ def _kind(text: bytes, keys: tuple[str, ...], whole: bool, place: str) -> tuple[
         if text[at : at + 1] != b"{" or _has_more_lines(text, at):
             return _lines(text, at, place)
         found = _records_key(text, at, keys)
-        return found or ("jsonl", "", at)
+        return found or ("jsonl", "", 0)
     if text[at : at + 1] == b"[":
         return "array", "", at + 1
     if text[at : at + 1] == b"{":
@@ -193,7 +193,7 @@ def _kind(text: bytes, keys: tuple[str, ...], whole: bool, place: str) -> tuple[
         if found:
             return found
         if not _some_line_is_json(text):
-            return ("object", "", at) if whole or b"\n" in text else ("jsonl", "", at)
+            return ("object", "", at) if whole or b"\n" in text else ("jsonl", "", 0)
     return _lines(text, at, place)
 
 
@@ -202,7 +202,8 @@ def _lines(text: bytes, at: int, place: str) -> tuple[Kind, str, int]:
         if _SCALAR.match(text, at) and _first_line_is_json(text, whole=True):
             raise InputError("schema.top_level", place, "is a single value, not a list of records")
         raise InputError("format.unknown", place, "is no JSON, and no form that is read")
-    return "jsonl", "", at
+    # Blank lines before the first record are lines, too.
+    return "jsonl", "", 0
 
 
 def _looks_like_records(text: bytes) -> bool:
