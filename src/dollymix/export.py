@@ -33,6 +33,7 @@ _SPARSE = (
 _PLACE = ("id", "source", "file", "record", "path", "byte_start", "byte_end")
 _HEAD = struct.Struct("<QII")
 _BUCKET_BYTES = 64 << 20
+_RELEASE_BYTES = 64 << 20
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -254,6 +255,7 @@ class Exporter:
         self._ledger = ledger
         self._open = open_file
         self.shards = [Shards(name, open_file) for name in splitter.names]
+        self._released = 0
         self._lineage = [Lineage(name, out) for name in splitter.names]
 
     def write_lineage(self, done: Shards) -> None:
@@ -286,6 +288,7 @@ class Exporter:
             for block in read_blocks(str(self._work / "blocks")):
                 size = block.text_bytes
                 text = memoryview(os.pread(lines.fileno(), size, position))
+                self._let_go(lines.fileno(), position)
                 if len(text) < size:
                     raise BuildError(f"{self._work / 'lines'}: became shorter while it was read")
                 gone = drops.until(first, first + block.rows)
@@ -297,6 +300,12 @@ class Exporter:
         for shards, lineage in zip(self.shards, self._lineage, strict=True):
             shards.close()
             lineage.close_shard()
+
+    def _let_go(self, lines: int, position: int) -> None:
+        """What was copied is not read again: its pages are of use elsewhere."""
+        if hasattr(os, "posix_fadvise") and position - self._released >= _RELEASE_BYTES:
+            os.posix_fadvise(lines, 0, position, os.POSIX_FADV_DONTNEED)
+            self._released = position
 
     def lineage_files(self) -> list[OutputFile]:
         """The finished lineage files of all splits."""

@@ -25,6 +25,7 @@ from dollymix.manifest import sha256_of
 
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
+SYNC_BYTES = 64 << 20
 
 
 class Appender:
@@ -36,7 +37,7 @@ class Appender:
         self.path = path
         self.length = length
         self._file = os.open(path, flags, 0o644)
-        self._synced = False
+        self._synced = length
         os.ftruncate(self._file, length)
         os.lseek(self._file, length, os.SEEK_SET)
 
@@ -47,24 +48,36 @@ class Appender:
             count = os.write(self._file, view)
             view = view[count:]
             self.length += count
-        self._synced = False
+        if self.length - self._synced >= SYNC_BYTES:
+            self.sync()
 
     def truncate(self, length: int) -> None:
         """Take back what was written behind `length`."""
         os.ftruncate(self._file, length)
         os.lseek(self._file, length, os.SEEK_SET)
         self.length = length
-        self._synced = False
+        self._synced = -1
 
     def sync(self) -> None:
-        """Make what was written durable."""
-        if not self._synced:
-            os.fsync(self._file)
-            self._synced = True
+        """Make what was written durable, and give its pages back."""
+        if self._synced == self.length:
+            return
+        os.fsync(self._file)
+        let_go(self._file, max(self._synced, 0), 0)
+        self._synced = self.length
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def let_go(file: int, start: int, length: int) -> None:
+    """Tell the system that these bytes (0: all behind `start`) are not read again soon.
+
+    A build shall not push out of the page cache what others use.
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file, start, length, os.POSIX_FADV_DONTNEED)
 
 
 class Stage:

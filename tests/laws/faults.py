@@ -43,10 +43,11 @@ class Calls:
             now = self.count == self.at
             if now and not self.after:
                 self.action()
-            result = function(*arguments, **settings)
-            if now and self.after:
-                self.action()
-            return result
+            try:
+                return function(*arguments, **settings)
+            finally:
+                if now and self.after:
+                    self.action()
 
         return counted
 

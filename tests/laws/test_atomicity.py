@@ -18,6 +18,7 @@ FAULTS = Path(faults.__file__)
 WAIT = 30
 # Every call is tried in the long profile, one of so many in the others.
 STRIDE = {"ci": 4, "long": 1}.get(os.environ.get("DOLLYMIX_HYPOTHESIS", "fast"), 25)
+LONG = 100 + 1500 // STRIDE
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def sweep(shop: Path, **settings) -> list[dict]:
     plan |= {"calls": None, "again": 0, **settings}
     (shop / "work").mkdir(exist_ok=True)
     command = [sys.executable, str(FAULTS), "sweep", json.dumps(plan)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=LONG)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
