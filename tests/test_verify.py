@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dollymix
+from tests.laws import profiles  # noqa: F401  (loads the profile)
 from tests.laws.builds import LOG, contents, run_command, scratch, write_recipe, write_rows
 
 

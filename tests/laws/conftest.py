@@ -1,29 +1,11 @@
-"""Hypothesis profiles, chosen by DOLLYMIX_HYPOTHESIS: `fast` (default), `ci`, `long`.
+"""A folder for each test, in memory where that is possible."""
 
-`fast` shows a failing case as it was drawn; the others take the time to make it small.
-"""
-
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 
 from tests.laws.builds import scratch
-
-_LENIENT = {
-    "deadline": None,
-    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
-    "print_blob": True,
-}
-
-_QUICK = (Phase.explicit, Phase.reuse, Phase.generate)
-
-settings.register_profile("fast", max_examples=25, derandomize=True, phases=_QUICK, **_LENIENT)
-settings.register_profile("ci", max_examples=100, **_LENIENT)
-settings.register_profile("long", max_examples=1000, **_LENIENT)
-settings.load_profile(os.environ.get("DOLLYMIX_HYPOTHESIS", "fast"))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.laws import profiles  # noqa: F401  (loads the profile)
 from tests.laws.builds import write_recipe, zstd
 
 FORMATS = ("dolly", "alpaca", "sharegpt", "squad", "korquad2")

@@ -13,11 +13,12 @@ import pytest
 import dollymix
 from tests.laws import faults
 from tests.laws.builds import digests, leftovers, write_recipe, write_rows
+from tests.laws.profiles import PROFILE
 
 FAULTS = Path(faults.__file__)
 WAIT = 30
 # Every call is tried in the long profile, one of so many in the others.
-STRIDE = {"ci": 4, "long": 1}.get(os.environ.get("DOLLYMIX_HYPOTHESIS", "fast"), 25)
+STRIDE = {"ci": 4, "long": 1}.get(PROFILE, 25)
 LONG = 100 + 1500 // STRIDE
 
 

@@ -50,8 +50,9 @@ class Framing(msgspec.Struct, frozen=True):
 class Unit(msgspec.Struct):
     """A stretch of one file that is converted at once.
 
-    Either a range of a plain file (`path`, `end`) or the bytes themselves (`data`). `start` counts
-    decompressed bytes. `last` marks the unit that runs to the end of the file.
+    Either a range of a plain file (`path`, `end`) or the bytes themselves (`data`; of a document
+    with one byte to spare before them). `start` counts decompressed bytes. `last` marks the unit
+    that runs to the end of the file.
     """
 
     source: int
@@ -64,7 +65,8 @@ class Unit(msgspec.Struct):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Large buffers travel beside a pickle, not inside it.
-        data = pickle.PickleBuffer(self.data) if isinstance(self.data, bytes) else self.data
+        large = isinstance(self.data, bytearray)
+        data = pickle.PickleBuffer(self.data) if large else self.data
         place = self.source, self.file, self.start, self.end, self.path
         return Unit, (*place, data, self.last)
 

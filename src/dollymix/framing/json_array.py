@@ -23,6 +23,9 @@ _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
 
 DEPTH = 256
 
+# A writable one: the array reader puts brackets round it.
+Buffer = bytearray | memoryview
+
 _elements = msgspec.json.Decoder(list[Raw])
 _document = msgspec.json.Decoder(dict[str, Raw])
 
@@ -43,7 +46,7 @@ def border(first_key: bytes) -> re.Pattern[bytes]:
     return re.compile(rb"\}\s*+,(?=\s*\{" + key + rb")")
 
 
-def frames(data: bytearray, start: int, framing: Framing, *, last: bool) -> list[Frame]:
+def frames(data: Buffer, start: int, framing: Framing, *, last: bool) -> list[Frame]:
     """The elements of a stretch of the document that begins where one begins.
 
     `data` has one byte to spare before the stretch, so that it can be put between brackets without
@@ -59,7 +62,7 @@ def frames(data: bytearray, start: int, framing: Framing, *, last: bool) -> list
         return _exact(data[1:], start, framing, last=last)
 
 
-def _quick(data: bytearray, start: int, framing: Framing, *, last: bool) -> list[Frame]:
+def _quick(data: Buffer, start: int, framing: Framing, *, last: bool) -> list[Frame]:
     data[0] = 0x5B
     if not last:
         data[-1] = 0x5D
@@ -74,7 +77,7 @@ def _quick(data: bytearray, start: int, framing: Framing, *, last: bool) -> list
     return _place([msgspec.json.decode(stretch, type=Raw)], data, start)
 
 
-def _place(parts: list[Raw], data: bytearray, start: int) -> list[Frame]:
+def _place(parts: list[Raw], data: Buffer, start: int) -> list[Frame]:
     """The parts with their places: between two there is a comma and white space, nothing else."""
     space = _SPACE.match(data, 1)
     assert space is not None

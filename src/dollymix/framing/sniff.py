@@ -34,6 +34,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_STATEFUL = ("iso2022", "hz", "idna", "punycode", "undefined")
 _SPACE = b" \t\r\n"
 _FIRST_KEY = re.compile(rb'\s*\{\s*("(?:[^"\\]|\\.)*")\s*:')
 _SCALAR = re.compile(rb'(?:-?[0-9]|true\b|false\b|null\b|")')
@@ -129,8 +130,13 @@ def _encoding(raw: bytes, declared: str | None, place: str) -> tuple[int, str]:
         return 0, "utf-8"
     try:
         name = codecs.lookup(declared).name
-    except LookupError as error:
-        raise InputError("encoding.unknown", place, f"`{declared}` is no known encoding") from error
+        b"{}".decode(name)
+    except (LookupError, UnicodeError) as error:
+        message = f"`{declared}` is no known encoding of text"
+        raise InputError("encoding.unknown", place, message) from error
+    if name.startswith(_STATEFUL):
+        message = f"`{declared}` is not read: what a line says depends on those before it"
+        raise InputError("encoding.unknown", place, message)
     if name in ("utf-16", "utf-32"):
         name += "-le"
     return 0, name

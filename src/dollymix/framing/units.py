@@ -98,33 +98,34 @@ class Units:
     def _stream(self) -> Iterator[Unit]:
         """Units that carry their bytes, cut while the stream goes by."""
         reader = self._reader()
-        cutter = (
-            _LineCutter(self.framing.encoding) if self.framing.kind == "jsonl" else _Cutter(self)
-        )
-        buffer = bytearray()
+        lines = self.framing.kind == "jsonl"
+        cutter = _LineCutter(self.framing.encoding) if lines else _Cutter(self)
+        spare = bytearray(0 if lines else 1)
+        buffer = bytearray(spare)
         position = self.start
         try:
-            while True:
-                piece = reader.read()
-                if not piece:
-                    break
+            while piece := reader.read():
                 buffer += piece
-                while len(buffer) >= self.unit_bytes:
-                    cut = cutter.cut(buffer, self.unit_bytes)
+                while len(buffer) - len(spare) >= self.unit_bytes:
+                    cut = cutter.cut(buffer, self.unit_bytes + len(spare))
                     if cut <= 0:
                         self._check_size(len(buffer), position)
                         break
-                    data = bytes(memoryview(buffer)[:cut])
-                    del buffer[:cut]
-                    end = position + stored_length(data, self._stored())
+                    # The unit keeps the buffer; what is behind the cut begins the next one.
+                    data, buffer = buffer, spare + buffer[cut:]
+                    del data[cut:]
+                    end = position + self._length(data, len(spare))
                     yield self._unit(position, end, data=data)
                     position = end
         finally:
             reader.close()
-        data = bytes(buffer)
-        yield self._unit(
-            position, position + stored_length(data, self._stored()), data=data, last=True
-        )
+        end = position + self._length(buffer, len(spare))
+        yield self._unit(position, end, data=buffer, last=True)
+
+    def _length(self, data: bytearray, spare: int) -> int:
+        """How many bytes of the file a unit's bytes stand for."""
+        stored = self._stored()
+        return len(data) - spare if stored == "utf-8" else stored_length(data[spare:], stored)
 
     def _stored(self) -> str:
         """The encoding that offsets count, where the units carry UTF-8 made of another."""
@@ -236,7 +237,7 @@ class _Transcoding:
         self._reader.close()
 
 
-def stored_length(data: bytes, encoding: str) -> int:
+def stored_length(data: bytes | bytearray, encoding: str) -> int:
     """How many bytes UTF-8 text takes in the encoding it was stored in."""
     return len(data) if encoding == "utf-8" else len(data.decode().encode(encoding))
 
@@ -250,7 +251,7 @@ def read_frames(unit: Unit, framing: Framing) -> jsonl.Lines:
     if framing.kind == "jsonl":
         data = read_range(unit.path, unit.start, unit.end) if unit.data is None else unit.data
         return jsonl.frames(data, unit.start, framing.encoding)
-    data = spared(unit.data) if unit.data is not None else _spared_range(unit)
+    data = unit.data if unit.data is not None else _spared_range(unit)
     found = json_array.frames(data, unit.start, framing, last=unit.last)
     if framing.encoding != "utf-8":
         found = _stored_frames(found, bytes(data[1:]), unit.start, framing.encoding)

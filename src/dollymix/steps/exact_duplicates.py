@@ -42,8 +42,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.fold:
             values = [normal_form(value) for value in values]
         parts = [value.encode() for value in values]
-        lengths = b"%d " * len(parts) % tuple(map(len, parts))
-        return xxhash.xxh3_128_digest(lengths + b"".join(parts))
+        head = ",".join([str(len(part)) for part in parts])
+        return xxhash.xxh3_128_digest(b"".join((head.encode(), b";", *parts)))
 
     def decide(self, group: list[int]) -> Iterator[Decision]:
         """All but the first go."""
