@@ -15,7 +15,7 @@ from dollymix.errors import InputError
 from dollymix.framing import RECORD_BYTES, Frame, Framing, Input, Unit, json_array, jsonl
 from dollymix.framing.inputs import Reader, open_stream, read_into, read_range, show
 
-UNIT_BYTES = 2 << 20
+UNIT_BYTES = 1 << 20
 _WINDOW = 1 << 16
 # A plain file without candidate cuts over so many units is scanned exactly instead.
 _MAX_STRETCH = 16
