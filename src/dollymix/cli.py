@@ -350,18 +350,11 @@ def _show_result(result: Result) -> None:
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> None:
+    """A table: the first column to the left, the others to the right."""
     widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
-    for row in [headings, *rows]:
-        cells = [
-            cell.ljust(width) if i == 0 or not cell[:1].isdigit() else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        if row is headings:
-            cells = [
-                cell.ljust(w) if i == 0 else cell.rjust(w)
-                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            ]
-        _out("  ".join(cells).rstrip() + "\n")
+    for first, *others in [headings, *rows]:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        _out("  ".join([first.ljust(widths[0]), *cells]) + "\n")
 
 
 @contextlib.contextmanager

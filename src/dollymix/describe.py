@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from dollymix.collect import Conversion
-from dollymix.export import Exporter, write_parquet, write_view
+from dollymix.export import Exporter
 from dollymix.framing import Input
 from dollymix.framing.inputs import encode_undecodable, zstd_module
 from dollymix.manifest import SCHEMA, InputFile, Manifest, OutputFile, sha256_of, versions
@@ -21,6 +21,7 @@ from dollymix.outputs import card
 from dollymix.plan import Plan
 from dollymix.publish import Stage
 from dollymix.version import __version__
+from dollymix.views import write_parquet, write_view
 
 
 def write_views(out: Path, plan: Plan, exporter: Exporter) -> list[OutputFile]:

@@ -216,6 +216,8 @@ def read(folder):
 
 if __name__ == "__main__":
     if sys.argv[1] == "run":
+        # A shell that runs the tests in the background hands down an ignored SIGINT.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         run(*sys.argv[2:5], sys.argv[5:])
     else:
         # Loaded once here, and not once in every child.
