@@ -18,9 +18,9 @@ from dollymix.convert import Converter, Placed, UnitResult
 from dollymix.engine.local import engine
 from dollymix.errors import BuildError, InputError
 from dollymix.example import Dolly, identifier
-from dollymix.export import Shards, dropped_line, line_ends
+from dollymix.export import Shards, dropped_line
 from dollymix.framing import Input, Unit
-from dollymix.framing.inputs import show
+from dollymix.framing.inputs import place_of, show
 from dollymix.framing.units import Units
 from dollymix.ledger import Ledger, RefusedFile, SourceCounts
 from dollymix.plan import Plan, PlannedFile
@@ -230,7 +230,7 @@ class Conversion:
         for item in result.dropped:
             self._stage.file("work/filtered").write(self._dropped(source, planned, item))
         if result.rows:
-            ends = line_ends(result.line_ends)
+            ends = bytes(result.line_ends)
             block = blocks.Block(
                 planned.source, planned.number, self._base, result.rows, bytes(result.columns), ends
             )
@@ -303,8 +303,7 @@ def _failing_unit(place: tuple[int, int], error: InputError) -> Unit:
 def _input_error(planned: PlannedFile, result: UnitResult) -> InputError:
     fault = result.fault
     assert fault is not None
-    member = f"!{show(planned.input.member)}" if planned.input.member else ""
-    return InputError(fault.reason, show(planned.input.path) + member, fault.message, fault.byte)
+    return InputError(fault.reason, place_of(planned.input), fault.message, fault.byte)
 
 
 def _as_text(raw: bytes) -> dict[str, str]:

@@ -15,7 +15,7 @@ from dollymix import formats
 from dollymix.decoding import FAILURES, Problem, join
 from dollymix.errors import InputError
 from dollymix.framing import CutError, Frame, Framing, Input, json_array, jsonl
-from dollymix.framing.inputs import show
+from dollymix.framing.inputs import place_of
 from dollymix.framing.sniff import Declared, Sample, sniff
 from dollymix.framing.units import spared
 from dollymix.text import quoted
@@ -53,7 +53,7 @@ def detect(
     sample = sniff(source, keys, framing, encoding)
     frames, fault = sample_frames(sample)
     records = _records(frames)
-    place = show(source.path) + (f"!{show(source.member)}" if source.member else "")
+    place = place_of(source)
     found: Counter[str | None] = Counter(formats.recognise(set(record)) for record in records)
     unknown = found.pop(None, 0)
     if not records and fault is not None:

@@ -64,16 +64,3 @@ class Dolly(msgspec.Struct, frozen=True, gc=False):
     context: str
     response: str
     category: str
-
-
-class Extra(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The fields of an Example that have a lineage column each, null where empty."""
-
-    flags: tuple[str, ...] = ()
-    system: str = ""
-    history: tuple[Message, ...] = ()
-    after: tuple[Message, ...] = ()
-    tools: msgspec.Raw | None = None
-    rejected: str = ""
-    answer_start: int | None = None
-    meta: dict[str, object] | None = None

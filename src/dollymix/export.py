@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -448,8 +447,3 @@ class _Spool:
                 yield split, row, line
             file.close()
             (self._work / f"spool-{number}").unlink()
-
-
-def line_ends(ends: Any) -> bytes:
-    """Line ends as the bytes a block keeps."""
-    return bytes(memoryview(ends).cast("B")) if isinstance(ends, array) else bytes(ends)

@@ -69,6 +69,11 @@ def show(path: str) -> str:
     return printable(path)
 
 
+def place_of(source: Input) -> str:
+    """Where an input is, for messages: its path, with the archive's member."""
+    return show(source.path) + (f"!{show(source.member)}" if source.member else "")
+
+
 def encode_name(name: str) -> str:
     """A file's name for ids: `%`, `#`, `!`, control and undecodable characters percent-encoded."""
     return "".join(c if _plain(c) else _percent(c) for c in name)
@@ -237,7 +242,7 @@ class InflatingReader:
     """
 
     def __init__(self, source: Input, compression: Compression) -> None:
-        self._place = show(source.path) + (f"!{printable(source.member)}" if source.member else "")
+        self._place = place_of(source)
         self._file = open(source.path, "rb", buffering=0)  # noqa: SIM115  (closed by close)
         self._pieces = self._inflate(source, compression)
 

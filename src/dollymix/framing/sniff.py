@@ -14,7 +14,7 @@ from dollymix.framing import Compression, Framing, Input, Kind
 from dollymix.framing.inputs import (
     compression_of,
     open_stream,
-    show,
+    place_of,
     stream_compression,
     unread_kind,
 )
@@ -57,7 +57,7 @@ def sniff(
     `keys` are those under which a document may keep its records. Raises InputError where the file
     holds no records that can be read: `format.*`, `encoding.*`, `schema.top_level`, `input.empty`.
     """
-    place = show(source.path) + (f"!{show(source.member)}" if source.member else "")
+    place = place_of(source)
     compression = stream_compression(source)
     raw, whole = _beginning(source, compression)
     _refuse_binary(raw, place)

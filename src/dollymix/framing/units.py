@@ -13,7 +13,7 @@ from typing import Any
 
 from dollymix.errors import InputError
 from dollymix.framing import RECORD_BYTES, Frame, Framing, Input, Unit, json_array, jsonl
-from dollymix.framing.inputs import Reader, open_stream, read_into, read_range, show
+from dollymix.framing.inputs import Reader, open_stream, place_of, read_into, read_range
 
 UNIT_BYTES = 1 << 20
 _WINDOW = 1 << 16
@@ -134,7 +134,7 @@ class Units:
     def _reader(self) -> Reader:
         reader: Reader = _Skipping(open_stream(self.source, self.framing), self.start)
         if self._stored() != "utf-8":
-            reader = _Transcoding(reader, self.framing.encoding, show(self.source.path))
+            reader = _Transcoding(reader, self.framing.encoding, place_of(self.source))
         return reader
 
     def _check_size(self, length: int, position: int) -> None:
@@ -143,8 +143,7 @@ class Units:
             raise self._fault("record.too_large", message, position)
 
     def _fault(self, reason: str, message: str, byte: int) -> InputError:
-        member = f"!{show(self.source.member)}" if self.source.member else ""
-        return InputError(reason, show(self.source.path) + member, message, byte)
+        return InputError(reason, place_of(self.source), message, byte)
 
 
 class _LineCutter:
