@@ -23,6 +23,7 @@ from dollymix.framing import Input, Unit
 from dollymix.framing.inputs import place_of, show
 from dollymix.framing.units import Units
 from dollymix.ledger import Ledger, RefusedFile, SourceCounts
+from dollymix.partition import FileCounts
 from dollymix.plan import Plan, PlannedFile
 from dollymix.publish import Stage
 from dollymix.text import printable
@@ -70,6 +71,7 @@ class Conversion:
         self._before: dict[str, Any] | None = None
         self._base = 0
         self._line = 0
+        self._file_counts: FileCounts | None = None
         self._since_segment = 0
         self._done_bytes = 0
         self._total_bytes = sum({f.input.path: f.input.size for f in plan.files}.values())
@@ -95,6 +97,7 @@ class Conversion:
             self._before = state["before"]
             self._file, self._start, self._exact = state["file"], state["start"], state["exact"]
             self._base, self._line = state["base"], state["line"]
+            self._file_counts = msgspec.convert(state["file_counts"], FileCounts | None)
         except (KeyError, BuildError, OSError, msgspec.ValidationError):
             # What is left does not fit the journal: somebody else has been at it.
             self._stage.clear()
@@ -117,6 +120,7 @@ class Conversion:
                 "exact": self._exact,
                 "base": self._base,
                 "line": self._line,
+                "file_counts": self._file_counts,
             }
         )
 
@@ -204,6 +208,8 @@ class Conversion:
     def _end_file(self, planned: PlannedFile) -> None:
         counts = self._counts(planned.source)
         counts.files += 1
+        if self._file_counts is not None:
+            self._stage.file("work/files").write(msgspec.json.encode(self._file_counts) + b"\n")
         for key, number in planned.unread.items():
             counts.warn(f"unread_key.{printable(key)}", number)
         self._check_unchanged(planned.input)
@@ -214,6 +220,7 @@ class Conversion:
         self._before = None
         self._start, self._exact = None, False
         self._base = self._line = 0
+        self._file_counts = None
 
     def _check_unchanged(self, item: Input) -> None:
         status = os.stat(item.path)
@@ -224,6 +231,10 @@ class Conversion:
     def _take(self, planned: PlannedFile, result: UnitResult) -> None:
         """Write down all that came of a unit."""
         source = self._plan.recipe.sources[planned.source].name
+        if self._file_counts is None:
+            first = planned.setup.framing.start
+            self._file_counts = FileCounts(source, planned.input.name, first)
+        self._file_counts.take(self._base, result)
         self._counts(planned.source).add(result.counts)
         if result.rejected:
             self._write_rejects(source, planned.input.name, result)

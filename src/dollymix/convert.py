@@ -12,6 +12,7 @@ from array import array
 from typing import Any
 
 import msgspec
+import xxhash
 
 from dollymix import formats
 from dollymix.blocks import Columns
@@ -21,7 +22,7 @@ from dollymix.example import Dolly, Example, Origin
 from dollymix.framing import CutError, Frame, Framing, Unit
 from dollymix.framing.json_array import SyntaxFaultError
 from dollymix.framing.units import read_frames
-from dollymix.ledger import SourceCounts, Verdict
+from dollymix.ledger import SourceCounts, Verdict, part_fault
 from dollymix.steps import GroupStep, RowStep
 
 DEFAULT_CATEGORY = "open_qa"
@@ -72,12 +73,16 @@ class Fault(msgspec.Struct):
 
 
 class UnitResult(msgspec.Struct):
-    """All that came of a unit. `text` holds the encoded lines, `line_ends` where each ends."""
+    """All that came of a unit. `text` holds the encoded lines, `line_ends` where each ends.
+
+    `broken`: a record that breaks the law of conservation, and how: a fault of ours.
+    """
 
     unit: tuple[int, int, int, int]
     last: bool = False
     bad_cut: bool = False
     fault: Fault | None = None
+    broken: tuple[int, str] | None = None
     records: int = 0
     lines: int = 0
     counts: SourceCounts = msgspec.field(default_factory=SourceCounts)
@@ -180,6 +185,7 @@ class _Work:
         self.group_steps = [(n, group_steps[n]) for n in source.group_steps]
         self.counts = SourceCounts()
         self.fault: Fault | None = None
+        self.broken: tuple[int, str] | None = None
         self.rejected: list[Placed] = []
         self.dropped: list[Placed] = []
         self.text = bytearray()
@@ -200,7 +206,7 @@ class _Work:
         else:
             parsed = shape.parse(row, frame.data, origin, shape.options)
         if parsed is not None:
-            self._count(parsed, frame)
+            self._count(number, parsed, frame)
             for example in parsed.examples:
                 self._example(example, frame)
 
@@ -223,9 +229,9 @@ class _Work:
     def refused(self, number: int, frame: Frame, problem: Problem) -> None:
         """Reject a record that cannot even be decoded."""
         origin = Origin(self.source.name, self.file.name, number)
-        self._count(formats.only_rejected(origin, problem), frame)
+        self._count(number, formats.only_rejected(origin, problem), frame)
 
-    def _count(self, parsed: formats.Parsed, frame: Frame) -> None:
+    def _count(self, number: int, parsed: formats.Parsed, frame: Frame) -> None:
         counts = self.counts
         counts.parts += parsed.parts
         counts.parts_used += parsed.parts_used
@@ -237,10 +243,17 @@ class _Work:
         else:
             counts.empty += 1
         raw: bytes | None = bytes(frame.data) if parsed.verdicts else None
+        paths = [example.origin.path for example in parsed.examples]
+        rejected = 0
         for verdict in parsed.verdicts:
             counts.rejected_verdict(verdict)
             self.rejected.append(Placed(verdict, frame.start, frame.end, frame.line, raw))
             raw = None
+            paths.append(verdict.origin.path)
+            rejected += verdict.parts
+        fault = part_fault(parsed.parts, parsed.parts_used, rejected, paths)
+        if fault is not None:
+            self.broken = number, fault
 
     def _example(self, example: Example, frame: Frame) -> None:
         for code in example.flags:
@@ -248,8 +261,11 @@ class _Work:
         made, changed = example, None
         for step in self.source.row_steps:
             judged = step(made)
+            if judged is not made and judged.origin != example.origin:
+                name = type(step).__module__
+                self.broken = example.origin.record, f"is given another origin by the step {name}"
             if isinstance(judged, Verdict):
-                self.counts.dropped(judged)
+                self.counts.dropped(judged.outcome, judged.step, judged.reason)
                 self.dropped.append(Placed(judged, frame.start, frame.end, frame.line, None))
                 return
             if judged is not made:
@@ -281,7 +297,16 @@ class _Work:
     def _columns(self) -> Columns:
         records, paths, groups = map(list, zip(*self.origins, strict=True))
         starts, ends = map(list, zip(*self.places, strict=True))
-        return Columns(records, paths, starts, ends, groups, self.sparse)
+        return Columns(records, paths, starts, ends, groups, self.sparse, self._hashes())
+
+    def _hashes(self) -> bytes:
+        """The XXH3-64 of each line without its end, by which a changed line is found later."""
+        text, digest = memoryview(self.text), xxhash.xxh3_64_intdigest
+        hashes, start = array("Q"), 0
+        for end in self.line_ends:
+            hashes.append(digest(text[start : end - 1]))
+            start = end
+        return hashes.tobytes()
 
     def _category(self, example: Example) -> str:
         asked = self.source.category
@@ -294,6 +319,7 @@ class _Work:
         self.counts.records = records
         return UnitResult(
             place,
+            broken=self.broken,
             records=records,
             lines=lines,
             counts=self.counts,
