@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from dollymix import blocks, manifest, publish, recipe
+from dollymix import blocks, manifest, partition, publish, recipe
 from dollymix.collect import Conversion, Progress
 from dollymix.describe import recipe_digest, write_about, write_dropped, write_log, write_views
 from dollymix.errors import BuildError, DollymixError
@@ -175,7 +175,8 @@ def _export(
     outputs = write_views(stage.out, plan, exporter)
     write_dropped(stage)
     stage.file("out/rejects.jsonl")
-    write_about(stage, plan, conversion, outputs, digests.get())
+    built = write_about(stage, plan, conversion, outputs, digests.get())
+    partition.check(stage.out, built, ledger, stage.work, plan.names())
 
 
 def _nothing_written(ledger: Ledger) -> str:

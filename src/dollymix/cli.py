@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from dollymix.errors import BuildError, DollymixError, UsageError
+from dollymix.errors import BuildError, DollymixError, InternalError, UsageError
 from dollymix.text import printable, quoted
 from dollymix.version import __version__
 
@@ -234,12 +234,13 @@ def explain(folder: str, identity: str, as_json: bool) -> None:
 
 @commands.command()
 @click.argument("folder")
+@click.option("--quick", is_flag=True, help="Names, sizes, counts and books; no digests.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
-def verify(folder: str, as_json: bool) -> None:
-    """Recheck a build: digests, books, rows and lineage, and the inputs where they are there."""
+def verify(folder: str, quick: bool, as_json: bool) -> None:
+    """Recheck a build: every byte, row and count, and the inputs where they are there."""
     from dollymix.verify import verify as check
 
-    report = check(folder)
+    report = check(folder, quick)
     if as_json:
         _out_json(report._asdict())
     else:
@@ -441,6 +442,9 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         _say("stopped; the same command goes on from here")
         _leave(130)
+    except InternalError as error:
+        _say(_report_fault(error))
+        _leave(error.exit_status)
     except DollymixError as error:
         _say(str(error))
         _leave(error.exit_status)

@@ -23,6 +23,7 @@ from dollymix.framing import Framing, Input, Unit
 from dollymix.framing.streams import place_of, show
 from dollymix.framing.units import Units
 from dollymix.ledger import Ledger, RefusedFile, SourceCounts
+from dollymix.partition import FileCounts
 from dollymix.plan import Plan, PlannedFile
 from dollymix.publish import Stage
 from dollymix.text import printable
@@ -73,6 +74,7 @@ class Conversion:
         self._before: dict[str, Any] | None = None
         self._base = 0
         self._line = 0
+        self._file_counts: FileCounts | None = None
         self._since_segment = 0
         self._done_bytes = 0
         self._total_bytes = sum({f.input.path: f.input.size for f in plan.files}.values())
@@ -100,6 +102,7 @@ class Conversion:
             self._before = state["before"]
             self._file, self._start, self._exact = state["file"], state["start"], state["exact"]
             self._base, self._line = state["base"], state["line"]
+            self._file_counts = msgspec.convert(state["file_counts"], FileCounts | None)
         except (KeyError, BuildError, OSError, msgspec.ValidationError):
             # What is left does not fit the journal: somebody else has been at it.
             self._stage.clear()
@@ -122,6 +125,7 @@ class Conversion:
                 "exact": self._exact,
                 "base": self._base,
                 "line": self._line,
+                "file_counts": self._file_counts,
             }
         )
 
@@ -212,6 +216,8 @@ class Conversion:
     def _end_file(self, planned: PlannedFile) -> None:
         counts = self._counts(planned.source)
         counts.files += 1
+        if self._file_counts is not None:
+            self._stage.file("work/files").write(msgspec.json.encode(self._file_counts) + b"\n")
         for key, number in planned.unread.items():
             counts.warn(f"unread_key.{printable(key)}", number)
         self._check_unchanged(planned.input)
@@ -222,6 +228,7 @@ class Conversion:
         self._before = None
         self._start, self._exact = None, False
         self._base = self._line = 0
+        self._file_counts = None
 
     def _check_unchanged(self, item: Input) -> None:
         status = os.stat(item.path)
@@ -232,6 +239,10 @@ class Conversion:
     def _take(self, planned: PlannedFile, result: UnitResult) -> None:
         """Write down all that came of a unit."""
         source = self._plan.recipe.sources[planned.source].name
+        if self._file_counts is None:
+            first = planned.setup.framing.start
+            self._file_counts = FileCounts(source, planned.input.name, first)
+        self._file_counts.take(self._base, result)
         self._counts(planned.source).add(result.counts)
         if result.rejected:
             self._write_rejects(planned, result)
@@ -275,6 +286,8 @@ class Conversion:
             records=1, only_rejected=1, parts=1, parts_rejected=1, rejected={_TAIL: 1}
         )
         self._counts(planned.source).add(tail)
+        assert self._file_counts is not None
+        self._file_counts.take_tail(self._base)
         self._base += 1
 
     def _write_rejects(self, planned: PlannedFile, result: UnitResult) -> None:

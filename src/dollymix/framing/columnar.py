@@ -67,6 +67,14 @@ def batches(source: Input, kind: Kind, start: int = 0) -> Iterator[Batch]:
                 yield Batch(_pack(part), part.num_rows, group, row + skip + first)
 
 
+def read_row(source: Input, kind: Kind, group: int, row: int) -> bytes:
+    """One row as JSON; empty where there is none."""
+    for batch in batches(source, kind):
+        if batch.group == group and batch.row <= row < batch.row + batch.rows:
+            return bytes(frames(batch.data, group, batch.row).frames[row - batch.row].data)
+    return b""
+
+
 def _parts(batch: Any) -> Iterator[tuple[int, Any]]:
     """A batch cut into parts of a few MiB."""
     if not batch.num_rows:
