@@ -17,9 +17,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from shots import limits, outcome, streams
+from shots import outcome
 from shots.outcome import Outcome, drive, quoted
-from shots.place import PIPELINES, Place, remove
+from shots.place import Place, remove
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = (

@@ -3,8 +3,8 @@
     python -m shots.drive JOB.json
 
 The harnesses know a toy writer. They are run as they are; what they start is translated: the toy's
-calls into merges of a generation's recipe, the toy's paths into those that a build touches, sizes of
-file systems into those that a build needs. `checkset`, which they import, is our judge.
+calls into merges of a generation's recipe, the toy's paths into those that a build touches, sizes
+of file systems into those that a build needs. `checkset`, which they import, is our judge.
 
 What a harness does not look at is checked here on every run: how the process ended, how soon, and
 that it said no traceback. The harness's own words go to standard output; what was found here is
@@ -249,7 +249,7 @@ class Stopped:
 
     def __init__(self, driver: Driver, command: list[str]) -> None:
         self._driver = driver
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed by _look)
         self._process = _POPEN(
             command, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True
         )

@@ -87,7 +87,9 @@ class Judge:
 
     def _standing(self, folder: Path) -> str:
         if not (folder / "manifest.json").exists():
-            return "broken: no manifest.json" if folder.exists() and any(folder.iterdir()) else "none"
+            return (
+                "broken: no manifest.json" if folder.exists() and any(folder.iterdir()) else "none"
+            )
         wrong = fault_of(folder)
         if wrong:
             return f"broken: {wrong}"

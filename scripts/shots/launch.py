@@ -1,6 +1,6 @@
 """The command line with small units and segments, so that a small input has many of them.
 
-    python launch.py UNIT_BYTES SEGMENT_BYTES ARGUMENTS...     0 leaves a size as it is
+python launch.py UNIT_BYTES SEGMENT_BYTES ARGUMENTS...     0 leaves a size as it is
 """
 
 import signal

@@ -62,17 +62,27 @@ class Series:
         return Outcome(self.name, self.count, len(self.wrong), seconds, self.note, shown)
 
 
-def drive(
-    name: str, harness: str, arguments: list[str], place: Place, **settings: Any
-) -> Outcome:
+def drive(name: str, harness: str, arguments: list[str], place: Place, **settings: Any) -> Outcome:
     """Run a harness of `../shared/faults` against Dollymix, in a process of its own."""
     if not (SHARED / harness).exists():
         return Outcome(name, 0, 0, 0, f"needs ../shared/faults/{harness}, which is not there")
     place.root.mkdir(parents=True, exist_ok=True)
     stem = re.sub(r"\W+", "-", name)
     job, result = place.root / f"{stem}.job.json", place.root / f"{stem}.result.json"
-    default = {"below": "", "rerun_every": 0, "target": "process", "prepare": "", "out": "", "room": 0}
-    told = {"harness": harness, "arguments": arguments, "folder": str(SHARED), "result": str(result)}
+    default = {
+        "below": "",
+        "rerun_every": 0,
+        "target": "process",
+        "prepare": "",
+        "out": "",
+        "room": 0,
+    }
+    told = {
+        "harness": harness,
+        "arguments": arguments,
+        "folder": str(SHARED),
+        "result": str(result),
+    }
     told |= {"place": {**place._asdict(), "root": str(place.root)}}
     job.write_text(json.dumps({**default, **told, **settings}))
     result.unlink(missing_ok=True)

@@ -17,7 +17,20 @@ from shots.judge import sha256_of
 
 LAUNCH = Path(__file__).with_name("launch.py")
 PIPELINES = ("direct", "decided", "everything")
-_WORDS = "가을 나무 다리 라면 마음 바다 사람 아침 자리 차례 카드 타자 파도 하늘 edge of the word".split()
+_WORDS = (
+    "가을",
+    "나무",
+    "다리",
+    "라면",
+    "마음",
+    "바다",
+    "사람",
+    "아침",
+    "자리",
+    "edge",
+    "of",
+    "the",
+)
 
 
 class Place(NamedTuple):
@@ -148,7 +161,10 @@ def _row(chance: random.Random, number: int, prefix: str = "") -> dict[str, Any]
 
 def _chat(chance: random.Random, number: int) -> dict[str, Any]:
     turns = [
-        {"from": "human" if turn % 2 == 0 else "gpt", "value": f"{number}.{turn} {_text(chance, 8)}"}
+        {
+            "from": "human" if turn % 2 == 0 else "gpt",
+            "value": f"{number}.{turn} {_text(chance, 8)}",
+        }
         for turn in range(4 + number % 3)
     ]
     return {"id": f"c{number}", "conversations": turns}

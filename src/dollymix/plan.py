@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dollymix import formats, recipe, steps
-from dollymix.convert import FileSetup, Setup, SourceSetup
+from dollymix.convert import FileSetup, Setup, SourceSetup, unreadable
 from dollymix.detect import detect, sample_records
 from dollymix.errors import BuildError, InputError, UsageError
 from dollymix.example import Origin
@@ -110,10 +110,11 @@ def make_plan(asked: recipe.Recipe, base: Path, overrides: dict[str, str]) -> Pl
         for item in inputs:
             try:
                 files.append(_plan_file(number, source, item))
-            except InputError as error:
-                if error.reason == "input.empty" and source.allow_empty:
+            except (InputError, OSError) as error:
+                why = unreadable(item.path, error)
+                if why.reason == "input.empty" and source.allow_empty:
                     continue
-                refused.append((number, item, error))
+                refused.append((number, item, why))
     if refused and asked.on_bad_file == "stop":
         if len(refused) == 1:
             raise refused[0][2]
@@ -232,6 +233,13 @@ def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Pre
     return found
 
 
+def _digest(path: str) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
 class InputDigests:
     """The digests of the input files, taken beside the conversion."""
 
@@ -247,7 +255,7 @@ class InputDigests:
     def _run(self) -> None:
         try:
             for path in self._paths:
-                self._found[path] = sha256_of(path)
+                self._found[path] = _digest(path)
         except Exception as error:  # told to the build when it asks
             self._error = error
 
