@@ -14,6 +14,7 @@ written into the file that the job names, as JSON.
 import json
 import os
 import re
+import resource
 import runpy
 import shlex
 import shutil
@@ -33,6 +34,7 @@ STOP_WITHIN = 5
 _RUN = subprocess.run
 _POPEN = subprocess.Popen
 _LISTDIR = os.listdir
+_SETRLIMIT = resource.setrlimit
 # The words of our result that the harnesses wait for.
 ACKNOWLEDGED = "written"
 
@@ -43,7 +45,7 @@ class Job(types.SimpleNamespace):
     harness, arguments: the script and its arguments, with {out}, {run} and {prepare} replaced.
     place: the fields of a Place. target: what is killed: `process`, `group` or `worker`.
     below: where under the harness's OUT the build goes. rerun_every: which states of a power cut
-    are also built on. snapshot: a folder to begin from, instead of the old set alone.
+    are also built on. room, scale: how far sizes of file systems and of files go, beside the toy's.
     """
 
 
@@ -56,6 +58,7 @@ class Driver:
         self.findings: list[str] = []
         self.runs = 0
         self.longest_stop = 0.0
+        self.early = 0
         self.states = 0
         self.reruns = 0
         self._paths: list[str] = []
@@ -65,10 +68,13 @@ class Driver:
         """Put the translations where the harness finds them."""
         sys.modules["checkset"] = self._checkset()
         if self.job.harness == "sysfault.py":
-            self._paths = self._touched()
+            _RUN(self.job.prepare.format(out=self.job.out), shell=True, check=True)
+            self._paths = touched(self.place, self.job.out)
         subprocess.run = self.run  # type: ignore[assignment]
         subprocess.Popen = self.popen  # type: ignore[assignment,misc]
-        os.listdir = self.listdir
+        if self.job.harness in ("killtest.py", "enospc.py"):
+            os.listdir = self.listdir
+        resource.setrlimit = self.setrlimit
 
     def close(self) -> None:
         """Nothing is merged any more."""
@@ -114,6 +120,11 @@ class Driver:
             return [name for name in judge.files_of(Path(path)) if name != judge.LOG]
         return _LISTDIR(path)
 
+    def setrlimit(self, kind: int, limits: tuple[int, int]) -> None:
+        """In the place of `resource.setrlimit`: sizes of files as ours are, not the toy's."""
+        factor = self.job.scale if kind == resource.RLIMIT_FSIZE else 1
+        _SETRLIMIT(kind, (int(limits[0] * factor), int(limits[1] * factor)))
+
     def run(self, command: Any, **settings: Any) -> Any:
         """In the place of `subprocess.run`."""
         if isinstance(command, str):
@@ -151,7 +162,9 @@ class Driver:
         self.runs += 1
         text = said.decode(errors="replace") if isinstance(said, bytes) else said
         lines = [line for line in text.splitlines() if not line.startswith("warning:")]
-        if "Traceback" in text or "Exception ignored" in text:
+        if status and judge.is_early(text):
+            self.early += 1
+        elif "Traceback" in text or "Exception ignored" in text:
             self.findings.append(f"{what}: traceback: {text[-600:]}")
         elif status not in allowed:
             self.findings.append(f"{what}: exit {status}: {text[-300:]}")
@@ -200,23 +213,6 @@ class Driver:
                     file.write("INJECTED\n")
             return
         self.look(done.returncode, done.stderr, f"{fault} ({seconds:.1f} s)")
-
-    def _touched(self) -> list[str]:
-        """Every path at or beside the output that a build opens, makes, moves or removes."""
-        out = self.job.out
-        log = f"{out}.touched"
-        prepare = self.job.prepare or "true"
-        _RUN(prepare.format(out=out), shell=True, check=True)
-        command = ["strace", "-f", "-qq", "-y", "-s", "4096", "-o", log, "-e", "trace=%file,%desc"]
-        _RUN([*command, *self.place.command(2, out)], check=True, stdout=subprocess.DEVNULL)
-        parent = os.path.dirname(out)
-        found = {parent}
-        with open(log, encoding="utf-8", errors="replace") as file:
-            for line in file:
-                found.update(_paths_in(line, parent))
-        os.unlink(log)
-        place.remove(out)
-        return sorted(found - {f"{out}.touched", f"{out}.strace"})
 
     # File systems
 
@@ -311,10 +307,36 @@ class Stopped:
         statuses = {None: 0, 9: 1 if worker else -9, 15: 143, 2: 130}
         self._errors.seek(0)
         said = self._errors.read()
+        if status in (-15, -2) and -status == self._signal:
+            # The interpreter had not come to our code yet.
+            driver.early += 1
+            status, said = 0, b""
         driver.look(status, said, f"signal {self._signal}", (0, statuses[self._signal]))
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._errors.close()
+
+
+def touched(home: place.Place, out: str) -> list[str]:
+    """Every path at or beside an output that a build opens, makes, moves or removes.
+
+    What stands there is built on in a copy, and stays as it is.
+    """
+    parent = os.path.dirname(out)
+    copy = tempfile.mkdtemp(prefix="touched-", dir=home.root)
+    kept = os.path.join(copy, "kept")
+    shutil.copytree(parent, kept, symlinks=True)
+    log = os.path.join(copy, "log")
+    command = ["strace", "-f", "-qq", "-y", "-s", "4096", "-o", log, "-e", "trace=%file,%desc"]
+    _RUN([*command, *home.command(2, out)], check=True, stdout=subprocess.DEVNULL)
+    found = {parent}
+    with open(log, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            found.update(_paths_in(line, parent))
+    shutil.rmtree(parent)
+    shutil.copytree(kept, parent, symlinks=True)
+    shutil.rmtree(copy)
+    return sorted(found - {f"{out}.strace"})
 
 
 def _is_merge(words: list[str]) -> bool:
@@ -369,7 +391,9 @@ def main() -> int:
     driver = Driver(job)
     temporary = driver.place.root / "tmp"
     temporary.mkdir(exist_ok=True)
+    # The builds' own; the harness has another.
     os.environ["TMPDIR"] = str(temporary)
+    tempfile.tempdir = str(driver.place.root)
     os.chdir(driver.place.root)
     driver.install()
     sys.argv = [job.harness, *job.arguments]
@@ -386,6 +410,7 @@ def main() -> int:
         "runs": driver.runs,
         "reruns": driver.reruns,
         "longest_stop": driver.longest_stop,
+        "early": driver.early,
         "seconds": time.monotonic() - began,
     }
     driver.close()

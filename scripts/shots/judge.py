@@ -6,12 +6,15 @@ The harnesses ask `checkset` two questions, `state(folder)` and `orphans(folder)
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 LOG = "build.log.jsonl"
 # What a build does not list of itself.
 UNLISTED = {"manifest.json", LOG}
+
+_OURS = re.compile(r'dollymix/cli\.py", line \d+, in main')
 
 
 def files_of(folder: Path) -> list[str]:
@@ -107,6 +110,11 @@ class Judge:
         folder = Path(out)
         own = {folder.name, f"{folder.name}.strace", "lost+found"}
         return sorted(set(os.listdir(folder.parent)) - own) + temporary_files()
+
+
+def is_early(said: str) -> bool:
+    """True where the interpreter failed before it came to our code."""
+    return ("Traceback" in said or "Fatal Python error" in said) and not _OURS.search(said)
 
 
 def temporary_files() -> list[str]:

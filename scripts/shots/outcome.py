@@ -69,14 +69,8 @@ def drive(name: str, harness: str, arguments: list[str], place: Place, **setting
     place.root.mkdir(parents=True, exist_ok=True)
     stem = re.sub(r"\W+", "-", name)
     job, result = place.root / f"{stem}.job.json", place.root / f"{stem}.result.json"
-    default = {
-        "below": "",
-        "rerun_every": 0,
-        "target": "process",
-        "prepare": "",
-        "out": "",
-        "room": 0,
-    }
+    default: dict[str, Any] = {"below": "", "rerun_every": 0, "target": "process", "prepare": ""}
+    default |= {"out": "", "room": 0, "scale": 1.0}
     told = {
         "harness": harness,
         "arguments": arguments,
@@ -111,6 +105,8 @@ def _note(said: str, found: dict[str, Any]) -> str:
         parts.append(states[1])
     if found.get("reruns"):
         parts.append(f"{found['reruns']} of them built on")
+    if found.get("early"):
+        parts.append(f"{found['early']} before the interpreter came to our code")
     if found.get("longest_stop"):
         parts.append(f"slowest stop {found['longest_stop']:.1f} s")
     return ", ".join(parts)

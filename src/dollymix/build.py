@@ -67,6 +67,9 @@ def merge(
             stage.publish(plan.digest(), atomic=atomic)
         stage.remove()
     except (OSError, MemoryError) as error:
+        if isinstance(error.__context__, SystemExit | KeyboardInterrupt):
+            # A library that was interrupted while it closed a file closed it again.
+            raise error.__context__ from None
         raise StoppedError(_machine_message(error, stage)) from error
     except StoppedError:
         raise
