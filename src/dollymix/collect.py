@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dollymix import blocks
-from dollymix.convert import Converter, Fault, Placed, UnitResult
+from dollymix.convert import Converter, Fault, Placed, UnitResult, unreadable
 from dollymix.engine.local import engine
 from dollymix.errors import BuildError, InputError
 from dollymix.example import Dolly, identifier
@@ -78,11 +78,21 @@ class Conversion:
         self._since_segment = 0
         self._done_bytes = 0
         self._total_bytes = sum({f.input.path: f.input.size for f in plan.files}.values())
-        self.refused = [(number, item, error) for number, item, error in plan.refused]
+        # Files taken back: their number in the plan, and what their InputError says.
+        self._taken_back: list[list[Any]] = []
         for number, item, error in plan.refused:
             self._note_refused(number, item if isinstance(item, str) else item.name, error)
         for number, _ in plan.passed_over:
             self._counts(number).warn("archive.skipped_member")
+
+    @property
+    def refused(self) -> list[tuple[int, Input | str, InputError]]:
+        """Every refused file, with its source's number and why."""
+        found = list(self._plan.refused)
+        for number, *told in self._taken_back:
+            planned = self._plan.files[number]
+            found.append((planned.source, planned.input, InputError(*told)))
+        return found
 
     def _counts(self, source: int) -> SourceCounts:
         return self.ledger.sources[self._plan.recipe.sources[source].name]
@@ -155,8 +165,8 @@ class Conversion:
                 yield from Units(
                     planned.input, planned.setup.framing, place, self._unit_bytes, start, exact
                 )
-            except InputError as error:
-                yield _failing_unit(place, error)
+            except (InputError, OSError) as error:
+                yield _failing_unit(place, unreadable(planned.input.path, error))
             start, exact = None, False
 
     def _collect(self, results: Iterable[UnitResult]) -> None:
@@ -169,7 +179,7 @@ class Conversion:
                 # Everything before the unit is proven; from here on the file is scanned exactly.
                 self._start, self._exact = result.unit[2], True
                 return
-            if result.fault is not None and not planned.setup.framing.salvage:
+            if result.fault is not None and not _may_salvage(planned, result.fault):
                 raise _FileRefusedError(self._input_error(planned, result))
             self._take(planned, result)
             self._start = result.unit[3]
@@ -193,15 +203,17 @@ class Conversion:
     def _state(self) -> dict[str, Any]:
         """How far the working files and the books are."""
         return {
-            "files": self._stage.lengths(),
+            "files": self._stage.marks(),
             "ledger": deepcopy(self.ledger),
             "shards": self.shards.state(),
+            "taken_back": list(self._taken_back),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._stage.restore(state["files"])
         self.ledger = msgspec.convert(msgspec.to_builtins(state["ledger"]), Ledger)
         self.shards.restore(state["shards"], self._stage.root)
+        self._taken_back = list(state["taken_back"])
 
     def _take_back(self, error: InputError) -> None:
         """Nothing of a refused file is kept."""
@@ -210,7 +222,7 @@ class Conversion:
         self._restore(self._before)
         planned = self._plan.files[self._file]
         self._note_refused(planned.source, planned.input.name, error)
-        self.refused.append((planned.source, planned.input, error))
+        self._taken_back.append([self._file, *error.args])
         self._next_file()
 
     def _end_file(self, planned: PlannedFile) -> None:
@@ -220,7 +232,7 @@ class Conversion:
             self._stage.file("work/files").write(msgspec.json.encode(self._file_counts) + b"\n")
         for key, number in planned.unread.items():
             counts.warn(f"unread_key.{printable(key)}", number)
-        self._check_unchanged(planned.input)
+        self.check_unchanged(planned.input)
         self._next_file()
 
     def _next_file(self) -> None:
@@ -230,9 +242,13 @@ class Conversion:
         self._base = self._line = 0
         self._file_counts = None
 
-    def _check_unchanged(self, item: Input) -> None:
-        status = os.stat(item.path)
-        now = status.st_size, status.st_mtime_ns, status.st_ino
+    def check_unchanged(self, item: Input) -> None:
+        """Raise InputError where a file is not any more what the plan saw."""
+        try:
+            status = os.stat(item.path)
+            now = status.st_size, status.st_mtime_ns, status.st_ino
+        except FileNotFoundError:
+            now = None
         if now != (item.size, item.mtime_ns, item.inode):
             raise InputError("io.changed", show(item.path), "was changed while it was read")
 
@@ -350,6 +366,11 @@ class Conversion:
         }
         line = Dolly(example.instruction, example.context, example.response, example.category)
         return dropped_line(place, why, msgspec.json.encode(line) + b"\n")
+
+
+def _may_salvage(planned: PlannedFile, fault: Fault) -> bool:
+    """A file that is broken may be kept as far as it is whole; a failing disk is no such thing."""
+    return planned.setup.framing.salvage and not fault.reason.startswith("io.")
 
 
 def _failing_unit(place: tuple[int, int], error: InputError) -> Unit:

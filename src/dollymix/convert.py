@@ -6,6 +6,7 @@ stand before the unit; `record` counts from its first one until the parent adds 
 
 from __future__ import annotations
 
+import errno
 import gc
 import pickle
 from array import array
@@ -23,8 +24,11 @@ from dollymix.framing import CutError, Frame, Framing, Lines, SyntaxFaultError, 
 from dollymix.framing.units import read_frames
 from dollymix.ledger import SourceCounts, Verdict, part_fault
 from dollymix.steps import GroupStep, RowStep
+from dollymix.text import printable
 
 DEFAULT_CATEGORY = "open_qa"
+# What the machine lacks is no fault of the file that was opened just then.
+_NOT_OF_A_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class FileSetup(msgspec.Struct, frozen=True):
@@ -133,6 +137,9 @@ class Converter:
         except SyntaxFaultError as broken:
             fault = Fault(broken.reason, broken.message, broken.byte)
             lines = broken.whole
+        except (InputError, OSError) as error:
+            why = unreadable(unit.path, error)
+            return UnitResult(place, fault=Fault(why.reason, why.message, why.byte))
         shapes = [self._shape(unit.source, name) for name in file.shapes]
         work = _Work(source, file, shapes, self._setup.group_steps)
         work.take(lines)
@@ -147,6 +154,17 @@ class Converter:
         if key not in self._shapes:
             self._shapes[key] = _Shape(name, self._setup.sources[source].options)
         return self._shapes[key]
+
+
+def unreadable(path: str, error: InputError | OSError) -> InputError:
+    """What is told of a file that could be opened, but not read to its end."""
+    if isinstance(error, InputError):
+        return error
+    if error.errno in _NOT_OF_A_FILE:
+        raise error
+    if isinstance(error, FileNotFoundError):
+        return InputError("io.changed", printable(path), "was removed while it was read")
+    return InputError("io.unreadable", printable(path), f"cannot be read: {error.strerror}")
 
 
 class _Shape:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dollymix import formats, recipe, steps
-from dollymix.convert import FileSetup, Setup, SourceSetup
+from dollymix.convert import FileSetup, Setup, SourceSetup, unreadable
 from dollymix.detect import detect, sample_records
 from dollymix.errors import BuildError, InputError, UsageError
 from dollymix.example import Origin
@@ -125,13 +125,14 @@ def make_plan(
         for item in inputs:
             try:
                 files.append(_plan_file(number, source, item))
-            except InputError as error:
-                if error.reason == "input.empty" and source.allow_empty:
+            except (InputError, OSError) as error:
+                why = unreadable(item.path, error)
+                if why.reason == "input.empty" and source.allow_empty:
                     continue
-                if is_passed_over(item.member, error):
-                    passed_over.append((number, error))
+                if is_passed_over(item.member, why):
+                    passed_over.append((number, why))
                 else:
-                    refused.append((number, item, error))
+                    refused.append((number, item, why))
         if passed_over and before == len(files) + len(refused):
             refused.append((number, inputs[0], passed_over.pop()[1]))
     if refused and asked.on_bad_file == "stop":
@@ -257,6 +258,13 @@ def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Pre
     return found
 
 
+def _digest(path: str) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
 class InputDigests:
     """The digests of the input files, taken beside the conversion."""
 
@@ -272,7 +280,7 @@ class InputDigests:
     def _run(self) -> None:
         try:
             for path in self._paths:
-                self._found[path] = sha256_of(path)
+                self._found[path] = _digest(path)
         except Exception as error:  # told to the build when it asks
             self._error = error
 
