@@ -12,12 +12,14 @@ temporary database, so that memory does not grow with the input. It prints a tab
 import base64
 import bz2
 import csv
+import glob
 import gzip
 import hashlib
 import io
 import itertools
 import json
 import lzma
+import os
 import re
 import sqlite3
 import sys
@@ -39,15 +41,12 @@ SHOWN, PIECE, LIMIT = 20, 1 << 20, 64 << 20
 PACKED = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma, b"\x28\xb5\x2f\xfd": zstd}
 KEYS = ["instruction", "context", "response", "category"]
 DROPS = ("filtered", "duplicate", "contaminated")
+COUNTED = ("files", "records", "parts", "parts_used", "parts_rejected", "examples", "written")
+COUNTED += DROPS
 SHAPE = frozenset(("schema.type", "schema.null", "schema.missing_field", "json.number_range"))
 BROKEN = {"json.syntax", "json.depth", "json.duplicate_key", "record.too_many_keys", "csv.quote"}
-BROKEN |= {
-    "csv.column_count",
-    "encoding.invalid",
-    "encoding.invalid_utf8",
-    "unicode.lone_surrogate",
-}
-BROKEN = frozenset(BROKEN)
+BROKEN |= {"csv.column_count", "encoding.invalid", "encoding.invalid_utf8"}
+BROKEN = frozenset(BROKEN | {"unicode.lone_surrogate"})
 WITHOUT_BYTES = frozenset(("record.too_large", "source.truncated_tail"))
 INVISIBLE = set("\0\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u3164\ufeff\uffa0")
 INVISIBLE |= set(map(chr, [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065)]))
@@ -165,7 +164,7 @@ def json_lines(stream, encoding, limit):
     plain = encoding == "utf-8"
     for number, raw, text, first, slack in lines(stream, encoding):
         # Where it is not UTF-8, a record's bytes may run on over the end of its line.
-        place = first, first + len(raw), number, 0 if plain else slack
+        place = first, first + len(raw), number, 0 if plain and len(raw) <= limit else slack
         if len(raw) > limit:
             yield Record(WITHOUT_BYTES, None, *place)
         elif text is None:
@@ -182,15 +181,16 @@ def table(stream, encoding, mark, kind):
     tabs = kind == "tsv" or ("\t" in first[2] and "," not in first[2])
     mark = mark or ("\t" if tabs else ",")
     quoted = re.compile(f'(?<![^{mark}\n])"[^"]*(?:""[^"]*)*"(?![^{mark}\n])')
-    feed = (
-        held.append(line) or f"{line[2] or ''}\n" for line in itertools.chain([first], all_lines)
-    )
+    every = itertools.chain([first], all_lines)
+    feed = (held.append(line) or f"{line[2] or ''}\n" for line in every)
     rows = csv.reader(feed, delimiter=mark, strict=True)
     while cells is not None:
         held.clear()
         try:
             cells = next(rows, None)
-        except csv.Error:
+        except csv.Error as error:
+            if "end of data" in str(error):
+                raise
             cells = ()
         text = "\n".join("\0" if line[2] is None else line[2] for line in held)
         bare = text.removesuffix("\r")
@@ -340,18 +340,13 @@ def plain_row(record, options, form):
     dolly = form == "dolly"
     answers = [told("response")] if dolly else [told("output"), told("response")]
     answer = max((text for text in answers if isinstance(text, str)), key=bool, default=None)
-    optional = (
-        ("input", "context", "category") if dolly else ("input", "context", "output", "response")
-    )
+    good = typed(record, "input", "context", "category" if dolly else "output", nothing=True)
+    good = good and typed(record, "response", nothing=True) and typed(record, "instruction")
     if dolly and told("input"):
         faults.add("schema.unsupported_field")
     if (told("input") and told("context")) or (all(answers) and answers[0] != answers[-1]):
         faults.add("schema.duplicate_field")
-    if (
-        answer is None
-        or not typed(record, "instruction")
-        or not typed(record, *optional, nothing=True)
-    ):
+    if answer is None or not good:
         faults |= SHAPE
     elif blank(told("instruction")) or blank(answer):
         faults.add("schema.empty")
@@ -376,9 +371,8 @@ def chat(record, options, form):
         turns.append((f"conversations[{number}]", *said))
     for number, turn in enumerate(record.get("conversation", ())):
         path, sides = f"conversation[{number}]", ("human", "assistant")
-        both = (
-            [(f"{path}.{side}", side, turn[side]) for side in sides] if typed(turn, *sides) else ()
-        )
+        good = typed(turn, *sides)
+        both = [(f"{path}.{side}", side, turn[side]) for side in sides if good]
         turns += both or [(path, None, "")]
     faults = foreign(record, "system", "tools")
     if faults or not turns:
@@ -388,14 +382,11 @@ def chat(record, options, form):
     kinds |= dict.fromkeys(named.get("instruction", ("human", "user")), "asks")
     kinds |= dict.fromkeys(named.get("response", answers), "answers")
     roles = [kinds.get(role, kinds.get((role or "\0").strip())) for _, role, _ in turns]
-    pairs = [i for i in range(1, len(turns)) if roles[i - 1 : i + 1] == ["asks", "answers"]]
+    pairs = {i for i in range(1, len(turns)) if roles[i - 1 : i + 1] == ["asks", "answers"]}
     empty = {i for i in pairs if not (turns[i - 1][2].strip() and turns[i][2].strip())}
     read = whole if options.get("turns") == "whole" else each
-    return list(
-        read(
-            turns, roles, pairs, empty, record.get("system") or "", family(record, options), options
-        )
-    )
+    beside = record.get("system") or "", family(record, options), options
+    return list(read(turns, roles, pairs, empty, *beside))
 
 
 def family(record, options):
@@ -428,7 +419,8 @@ def each(turns, roles, pairs, empty, system, group, options):
         elif i in pairs:
             texts = turns[i - 1][2], as_context(told, options), text, ""
             yield Part(path, 2 if waiting is None else 3, None, texts, (system, group, [], [], ""))
-            told, waiting = told + turns[i - 1 : i + 1], None
+            told += turns[i - 1 : i + 1]
+            waiting = None
         elif i + 1 not in pairs:
             reasons = SHAPE if name is None else {"schema.role"}
             yield Part(path, 1, reasons if roles[i] is None else unpaired)
@@ -438,7 +430,7 @@ def each(turns, roles, pairs, empty, system, group, options):
 
 def whole(turns, roles, pairs, empty, system, group, options):
     """One example for a conversation, from its last pair; or one verdict on all its turns."""
-    last = pairs[-1] if pairs else None
+    last = max(pairs, default=None)
     odd = {name for (_, name, _), role in zip(turns, roles, strict=True) if role is None}
     if odd or last is None or last in empty:
         reason = "schema.no_question" if "answers" in roles else "schema.no_answer"
@@ -455,11 +447,10 @@ def whole(turns, roles, pairs, empty, system, group, options):
 
 def pages(record, options, form):
     """Contexts with questions: a part is a question, or a paragraph that has not the shape."""
-    squad, parts = form == "squad", []
+    squad, parts, title = form == "squad", [], record.get("title") or ""
     holders = record.get("paragraphs") if squad else [record]
-    if not typed(record, "title", *() if squad else ("url",), nothing=True) or not isinstance(
-        holders, list
-    ):
+    good = typed(record, "title", "title" if squad else "url", nothing=True)
+    if not good or not isinstance(holders, list):
         return [Part("", 1, SHAPE)]
     for number, holder in enumerate(holders):
         place = f"paragraphs[{number}]" if squad else ""
@@ -468,9 +459,7 @@ def pages(record, options, form):
             continue
         for index, asked in enumerate(holder["qas"]):
             path = f"{place}.qas[{index}]".removeprefix(".")
-            parts += question(
-                path, asked, holder["context"], record.get("title") or "", options, squad
-            )
+            parts += question(path, asked, holder["context"], title, options, squad)
     faults = foreign(record)
     return [Part("", sum(part.parts for part in parts), faults | SHAPE)] if faults else parts
 
@@ -479,15 +468,11 @@ def question(path, asked, context, title, options, squad):
     """A question: its first answer, or an example for each different text."""
     told = asked.get if typed(asked, "question") else {"answers": 0, "answer": 0}.get
     answers = told("answers") if squad else told("answer") and [told("answer")]
-    answers, impossible = (
-        [] if answers is None else answers,
-        told("is_impossible") if squad else None,
-    )
-    numbers = int, type(None)
-    good = isinstance(answers, list) and isinstance(impossible, bool | None)
-    if not good or not all(
-        typed(a, "text") and type(a.get("answer_start")) in numbers for a in answers
-    ):
+    answers = [] if answers is None else answers
+    impossible, numbers = told("is_impossible") if squad else None, (int, type(None))
+    good = isinstance(answers, list) and all(typed(answer, "text") for answer in answers)
+    good = good and all(type(answer.get("answer_start")) in numbers for answer in answers)
+    if not good or not isinstance(impossible, bool | None):
         return [Part(path, 1, SHAPE)]
     every = options.get("answers") == "all"
     texts = [answer["text"] for answer in (answers if every else answers[:1])]
@@ -504,13 +489,8 @@ def question(path, asked, context, title, options, squad):
     return made
 
 
-FORMS = {
-    "dolly": plain_row,
-    "alpaca": plain_row,
-    "sharegpt": chat,
-    "squad": pages,
-    "korquad2": pages,
-}
+FORMS = {"dolly": plain_row, "alpaca": plain_row, "sharegpt": chat}
+FORMS |= {"squad": pages, "korquad2": pages}
 SIGNS = "dolly instruction response context,dolly instruction response category,squad paragraphs"
 SIGNS += ",alpaca instruction output,alpaca instruction response,korquad2 context qas"
 SIGNS += ",korquad2 raw_html qas,sharegpt conversations,sharegpt conversation"
@@ -537,7 +517,10 @@ class Check:
     def __init__(self, root):
         self.root, self.violations, self.count, self.notes = root, [], 0, []
         self.manifest = json.loads((root / "manifest.json").read_bytes())
-        events = map(json.loads, (root / "build.log.jsonl").read_text("utf-8").splitlines())
+        self.ledger = json.loads((root / "ledger.json").read_bytes())
+        log = (root / "build.log.jsonl").read_text("utf-8").splitlines()
+        events = [json.loads(line) for line in log]
+        self.base = next((event["base"] for event in events if "base" in event), "")
         self.logged = {(e["source"], e["file"]): e for e in events if e["event"] == "input"}
         self.inputs = {(e["source"], e["file"]): e for e in self.manifest["inputs"]}
         self.shards = [o for o in self.manifest["outputs"] if o["file"].startswith("dolly/")]
@@ -601,14 +584,19 @@ class Check:
             self.wrong("manifest.json", "its own digest", own, bare)
         if odd := sorted(self.logged.keys() ^ self.inputs.keys()):
             self.wrong("manifest.json", "the inputs of the log", odd, "no others")
+        refused = {name: told["files_refused"] for name, told in self.ledger["sources"].items()}
+        read = {(name, entry["path"]) for (name, _), entry in self.logged.items()}
+        for name, source in self.sources.items():
+            for path in (os.path.join(self.base, pattern) for pattern in source["files"]):
+                for found in map(os.path.normpath, glob.glob(path, recursive=True)):
+                    missing = os.path.isfile(found) and (name, found) not in read
+                    if missing and not source.get("allow_empty") and not refused[name]:
+                        self.wrong(name, "a file of its recipe is an input", found, "read")
 
     def claim(self, row, kind, **more):
         """A row of the table of claims; None where it cannot be placed."""
-        name, found = (
-            f"{row['source']}/{row['file']}",
-            re.fullmatch("(.*?)(?:~([0-9]+))?", row["id"], re.DOTALL),
-        )
-        head, copy = found[1], found[2] or ""
+        name = f"{row['source']}/{row['file']}"
+        head, copy = re.fullmatch("(.*?)(?:~([0-9]+))?", row["id"], re.DOTALL).groups("")
         place = f"{name}#{row['record']}"
         path, copies = head.removeprefix(place).removeprefix("."), int(copy or 0)
         if self.inputs.get((row["source"], row["file"]), {"refused": "unknown"}).get("refused"):
@@ -727,11 +715,8 @@ class Check:
                 found, told = (claim.line, claim.because), (record.line, place)
                 self.wrong(claim.id, "line, and whose reject has its bytes", found, told)
         raw = digest((record.raw or b"").rstrip(b"\r\n").decode("latin-1"))
-        if (
-            record.raw
-            and rejects
-            and [claim.text for claim in rejects if not claim.because] != [raw]
-        ):
+        held = [claim.text for claim in rejects if not claim.because]
+        if record.raw and rejects and held != [raw]:
             self.wrong(rejects[0].id, "one reject, with its record's bytes", "others", record.raw)
         made = [part.parts for part in parts if part.texts]
         lost = [part.parts for part in parts if not part.texts]
@@ -789,8 +774,7 @@ class Check:
 
     def counts(self):
         """The ledger is a recount, its equations hold, and manifest and card say the same."""
-        ledger = json.loads((self.root / "ledger.json").read_bytes())
-        flats = {name: flat(told) for name, told in ledger["sources"].items()}
+        flats = {name: flat(told) for name, told in self.ledger["sources"].items()}
         partly = {note.partition("/")[0] for note in self.notes}
         claimed = {"written", "rejected", "repeated", "not_sampled", *DROPS}
         for name, told in flats.items():
@@ -803,17 +787,17 @@ class Check:
                 if left != right:
                     self.wrong(f"ledger.json {name}", " = ".join(sides), left, right)
         total, splits = sum(flats.values(), Counter()), Counter()
-        if total != +flat(ledger["total"]):
-            self.wrong("ledger.json", "total", flat(ledger["total"]), total)
+        if total != +flat(self.ledger["total"]):
+            self.wrong("ledger.json", "total", flat(self.ledger["total"]), total)
         for output in self.shards:
             splits[output["split"]] += output["rows"]
         if splits != Counter(self.manifest["splits"]):
             self.wrong("manifest.json", "splits", self.manifest["splits"], splits)
-        told = {("split", name): rows for name, rows in splits.items()}
-        told |= {
-            (source, *key): n for source in flats for key, n in flats[source].items() if key[1]
-        }
-        self.card(flats, Counter(told | {"examples": summed(total, "written")}))
+        told = Counter({("split", name): rows for name, rows in splits.items()})
+        told["examples"] = summed(total, "written")
+        for name, flat_one in flats.items():
+            told.update({(name, *key): n for key, n in flat_one.items() if key[1]})
+        self.card(flats, told)
 
     def card(self, flats, told):
         """The counts that the card prints, in its tables and in its first sentence."""
@@ -829,11 +813,9 @@ class Check:
                 found[row["source"], row["what"], row["reason"]] += int(row["count"])
             elif "records" in row and row["records"].isdecimal():
                 for key in header[2:]:
-                    book = flats.get(row["source"], Counter())
+                    kind = "parts_rejected" if key == "rejected" else key
                     found[row["source"], key] += int(row[key])
-                    told[row["source"], key] = summed(
-                        book, {"rejected": "parts_rejected"}.get(key, key)
-                    )
+                    told[row["source"], key] = summed(flats.get(row["source"], {}), kind)
             header = (header or cells) if cells else None
         for key in sorted(found.keys() | told.keys(), key=str):
             if found[key] != told[key]:
@@ -855,25 +837,14 @@ def main(arguments):
     """Check the build that is named; returns the exit status."""
     check = Check(Path(arguments[0]))
     check.run()
-    shown = (
-        "files",
-        "records",
-        "parts",
-        "parts_used",
-        "parts_rejected",
-        "examples",
-        "written",
-        *DROPS,
-    )
-    rows = [["source", *shown]]
+    rows = [["source", *COUNTED]]
     for name, book in check.books.items():
-        rows.append([safe(name), *(str(summed(book, kind)) for kind in shown)])
+        rows.append([safe(name), *(str(summed(book, kind)) for kind in COUNTED)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
     lines += [f"note: {note}" for note in check.notes] + check.violations
-    lines.append(
-        f"{check.count} violations" if check.count else "every part is in exactly one place"
-    )
+    fine = "every part is in exactly one place"
+    lines.append(f"{check.count} violations" if check.count else fine)
     sys.stdout.write("\n".join(lines) + "\n")
     return int(check.count > 0)
 
