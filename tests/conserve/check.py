@@ -467,8 +467,8 @@ def pages(record, options, form):
 def question(path, asked, context, title, options, squad):
     """A question: its first answer, or an example for each different text."""
     told = asked.get if typed(asked, "question") else {"answers": 0, "answer": 0}.get
-    answers = told("answers") if squad else told("answer") and [told("answer")]
-    answers = [] if answers is None else answers
+    answers = told("answers") if squad else told("answer")
+    answers = [] if answers is None else answers if squad else [answers]
     impossible, numbers = told("is_impossible") if squad else None, (int, type(None))
     good = isinstance(answers, list) and all(typed(answer, "text") for answer in answers)
     good = good and all(type(answer.get("answer_start")) in numbers for answer in answers)
