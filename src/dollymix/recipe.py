@@ -18,6 +18,8 @@ import msgspec
 
 from dollymix import formats, steps
 from dollymix.errors import RecipeError, UsageError
+from dollymix.framing import Declared, Limits
+from dollymix.framing.inputs import STDIN
 from dollymix.text import nearest, quoted
 
 Path_ = tuple[str | int, ...]
@@ -39,8 +41,11 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     files: list[str]
     format: str | None = None
-    framing: Literal["auto", "jsonl", "json"] = "auto"
+    framing: Declared = "auto"
     encoding: str | None = None
+    delimiter: str | None = None
+    salvage: bool = False
+    limits: Limits = Limits()
     options: dict[str, Any] = {}
     category: str | None = None
     licence: str | None = None
@@ -103,13 +108,17 @@ def parse(text: str, place: str = "recipe", overrides: dict[str, str] | None = N
 def from_paths(paths: list[Path], **settings: Any) -> Recipe:
     """The recipe for bare paths: one source a path, named after it, each format detected."""
     taken: set[str] = set()
-    sources = [Source(source_name(path, taken), [str(path.absolute())]) for path in paths]
+    sources = [Source(source_name(path, taken), [_absolute(path)]) for path in paths]
     return Recipe(version=1, sources=sources, **settings)
+
+
+def _absolute(path: Path) -> str:
+    return STDIN if str(path) == STDIN else str(path.absolute())
 
 
 def source_name(path: Path, taken: set[str]) -> str:
     """A source's name after its file or folder; `-2`, `-3` where it is taken."""
-    stem = path.resolve().name.split(".")[0]
+    stem = "stdin" if str(path) == STDIN else path.resolve().name.split(".")[0]
     name = "".join(c if c.isalnum() or c in "_-" else "-" for c in stem).strip("-") or "source"
     number, unique = 1, name
     while unique in taken:
@@ -366,6 +375,9 @@ def _check_meaning(recipe: Recipe, document: _Document) -> None:
             document.fault(
                 (*path, "name"), "may hold letters, digits, `.`, `_` and `-` alone [config.value]"
             )
+        mark = source.delimiter
+        if mark is not None and (len(mark) != 1 or not mark.isascii() or mark in '"\r\n'):
+            document.fault((*path, "delimiter"), "must be one ASCII character [config.value]")
         if not source.files and document.holds((*path, "files"), []):
             document.fault((*path, "files"), "is empty [config.empty]")
         seen.add(source.name)
