@@ -324,6 +324,9 @@ class _Work:
                 self.broken = example.origin.record, f"is given another origin by the step {name}"
             if isinstance(judged, Verdict):
                 self.counts.dropped(judged.outcome, judged.step, judged.reason)
+                judged.example = msgspec.structs.replace(
+                    judged.example or made, category=self._category(made)
+                )
                 self.dropped.append(Placed(judged, frame.start, frame.end, frame.line, None))
                 return
             if judged is not made:

@@ -13,7 +13,7 @@ import msgspec
 
 from dollymix.collect import Conversion
 from dollymix.export import Exporter
-from dollymix.framing import Input
+from dollymix.framing import Framing, Input
 from dollymix.framing.inputs import encode_undecodable
 from dollymix.framing.streams import zstd_module
 from dollymix.manifest import (
@@ -155,7 +155,7 @@ def _inputs(
                 file=planned.input.name,
                 bytes=planned.input.size,
                 sha256=digests[planned.input.path],
-                framing=f"{framing.kind} under `{framing.key}`" if framing.key else framing.kind,
+                framing=_framing_told(framing),
                 compression=framing.compression,
                 encoding=framing.encoding,
                 formats=planned.setup.shapes,
@@ -169,6 +169,12 @@ def _inputs(
             )
         )
     return found
+
+
+def _framing_told(framing: Framing) -> str:
+    if framing.key:
+        return f"{framing.kind} under `{framing.key}`"
+    return "tsv" if framing.kind == "csv" and framing.delimiter == "\t" else framing.kind
 
 
 def write_log(stage: Stage, plan: Plan, base: Path, started: float, workers: int) -> None:

@@ -19,7 +19,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 import dollymix
@@ -285,14 +285,8 @@ def test_good_builds_pass(run, inputs, tmp_path, settings):
     assert "not checked" not in done.stdout
 
 
-def _tells_history(case):
-    # Their lineage cannot be read back yet: see the known faults below.
-    return any(s.settings.get("options", {}).get("turns") == "whole" for s in case.sources)
-
-
 @given(cases(), st.sampled_from(UNIT_BYTES))
 def test_builds_of_any_recipe_pass(case, unit_bytes):
-    assume(not _tells_history(case))
     with scratch() as folder:
         recipe = case.write(folder)
         settings = {"workers": 1, "unit_bytes": unit_bytes, "allow_empty": True}
@@ -303,16 +297,16 @@ def test_builds_of_any_recipe_pass(case, unit_bytes):
     assert found.notes == []
 
 
-KNOWN_FAULTS = {
-    "whole conversations write broken JSON as history": (
+MENDED = {
+    "whole conversations have their history as JSON": (
         {"options": {"turns": "whole"}},
         [{"conversations": turns("a", "b", "c", "d")}],
     ),
-    "an empty list hides the turns of the other layout": (
+    "an empty list hides no turns of the other layout": (
         {},
         [CHATS[1], {"conversations": [], "conversation": [{"human": "q", "assistant": "a"}]}],
     ),
-    "a bad turn hides the turns of the other layout": (
+    "a bad turn hides no turns of the other layout": (
         {},
         [
             {
@@ -322,16 +316,15 @@ KNOWN_FAULTS = {
             CHATS[1],
         ],
     ),
-    "an empty list with a blank in it says something": (
+    "an empty list with a blank in it says nothing": (
         {},
         [json.dumps(CHATS[1])[:-1] + ', "images": [ ]}'],
     ),
 }
 
 
-@pytest.mark.xfail(reason="faults of the product that the checker found; see the ids")
-@pytest.mark.parametrize(("settings", "records"), KNOWN_FAULTS.values(), ids=list(KNOWN_FAULTS))
-def test_known_faults(run, tmp_path, settings, records):
+@pytest.mark.parametrize(("settings", "records"), MENDED.values(), ids=list(MENDED))
+def test_faults_that_the_checker_found_stay_mended(run, tmp_path, settings, records):
     lines = [each if isinstance(each, str) else json.dumps(each) for each in records]
     (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
     done = run(built(tmp_path, tmp_path, [source("s", "sharegpt", "a.jsonl", **settings)]))

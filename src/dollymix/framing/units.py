@@ -105,7 +105,8 @@ class Units:
             if cut - position - before > self.framing.limits.record_bytes + 1:
                 if before:
                     yield self._unit(position, position + before)
-                yield self._unit(position + before, cut, last=last, too_large=True)
+                line_end = b"\n" if os.pread(file, 1, cut - 1) == b"\n" else b""
+                yield self._unit(position + before, cut, data=line_end, last=last, too_large=True)
                 return
         yield self._unit(position, cut, last=last)
 
@@ -186,7 +187,8 @@ class Units:
             if at:
                 rest += piece[at:]
                 break
-        yield self._unit(begin, end, too_large=True)
+        line_end = b"\n" if piece else b""
+        yield self._unit(begin, end, data=line_end, too_large=True)
         return end, rest
 
     def _salvaged(
@@ -395,7 +397,8 @@ def read_frames(unit: Unit, framing: Framing) -> Lines:
     document is broken.
     """
     if unit.too_large:
-        return Lines([Frame(b"", unit.start, unit.end, 0)], 1, {0: _too_large(framing)})
+        end = unit.end - len(unit.data)
+        return Lines([Frame(b"", unit.start, end, 0)], 1, {0: _too_large(framing)})
     if not framing.has_byte_places:
         return columnar.frames(unit.data, *unit.block) if unit.data else Lines([])
     try:
