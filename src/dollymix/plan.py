@@ -85,6 +85,7 @@ def read_recipe(
         path = Path(source)
         base = path.absolute().parent
         asked = recipe.load(path, overrides)
+    recipe.refuse_secrets(asked)
     changes: dict[str, Any] = {}
     if formats:
         views = {output.view for output in asked.outputs}
@@ -117,7 +118,7 @@ def make_plan(asked: recipe.Recipe, base: Path, overrides: dict[str, str]) -> Pl
     if refused and asked.on_bad_file == "stop":
         if len(refused) == 1:
             raise refused[0][2]
-        raise BuildError("\n".join(str(error) for _, _, error in refused))
+        raise BuildError(*(str(error) for _, _, error in refused))
     setups, names = _setups(asked, files)
     return Plan(asked, overrides, files, setups, names, refused)
 

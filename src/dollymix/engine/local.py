@@ -136,7 +136,8 @@ class _Worker:
         self.slots = [_Slot(self, number) for number in range(_IN_FLIGHT)]
         files = [s.file for slot in self.slots for s in (slot.outward, slot.inward)]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _START, *map(str, files)],
+            # -P: no module is ever taken from the folder the user happens to be in.
+            [sys.executable, "-P", "-c", _START, *map(str, files)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,  # a reply read ahead into a buffer would never be selected
