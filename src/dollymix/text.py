@@ -20,7 +20,7 @@ _INVISIBLE_TABLE = dict.fromkeys(map(ord, INVISIBLE))
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
     "\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0"
-    "\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    "\ufff0-\ufffb\ufffe\uffff\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 # Where combining marks may stand: outside Latin letters, Hangul, Han and most Kana.
@@ -74,12 +74,12 @@ def _long_runs(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 def printable(text: str) -> str:
     """The text in one line, safe for a terminal: control characters and line ends, bidirectional
     and other format characters, tags, what shows nothing, and halves of pairs as escapes."""
-    return _UNSAFE.sub(_escape, text)
+    unsafe = set(_UNSAFE.findall(text))
+    return text.translate({ord(char): _escape(ord(char)) for char in unsafe}) if unsafe else text
 
 
-def _escape(found: re.Match[str]) -> str:
+def _escape(code: int) -> str:
     """The character as Python, and YAML between double quotes, write it."""
-    code = ord(found[0])
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
@@ -87,7 +87,8 @@ def _escape(found: re.Match[str]) -> str:
 
 def as_json(text: str) -> str:
     """JSON that says the same, in which such characters stand as JSON's own escapes."""
-    return _UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    unsafe = set(_UNSAFE.findall(text))
+    return text.translate({ord(char): json.dumps(char)[1:-1] for char in unsafe})
 
 
 def quoted(text: str, limit: int = 80) -> str:
