@@ -6,9 +6,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import pty
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +43,7 @@ def generated(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sample(generated: dict[str, Case]) -> list[Case]:
     """Every sixth case, and every one that attacks more than a parser."""
     always = ("cfg.", "content.", "arrow.pickled")
@@ -54,24 +54,59 @@ def sample(generated: dict[str, Case]) -> list[Case]:
     ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def naughty(shared: Path) -> list[str]:
     """The big list of naughty strings."""
     (path,) = (shared / "badinput" / "public" / "big-list-of-naughty-strings").glob("*.json")
     return [text for text in json.loads(path.read_bytes()) if text]
 
 
-@pytest.fixture
-def drive(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
-    """Runs commands one after the other in a process of their own; see drive.py."""
+class Run(NamedTuple):
+    """Every command on every case: what came of each, what the terminal was sent, and where."""
 
-    def run(plan: list[list[Any]], *before: str, **environment: str) -> list[dict[str, Any]]:
-        command = [*before, *driver(tmp_path, plan)]
-        done = subprocess.run(command, env=surroundings(**environment), capture_output=True)
-        assert done.returncode == 0, done.stderr[-2000:].decode(errors="replace")
-        return results(tmp_path)
+    found: list[dict[str, Any]]
+    sent: bytes
+    place: Path
 
-    return run
+
+@pytest.fixture(scope="session")
+def corpus(sample: list[Case], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The cases, driven through every command, in one process on a terminal."""
+    place = tmp_path_factory.mktemp("corpus")
+    plan: list[list[Any]] = []
+    for number, case in enumerate(sample):
+        name, path = place / str(number), case.path
+        plan += [
+            ["merge", path, "-o", name, "--workers", 1, "--quiet"],
+            ["merge", path, "--dry-run", "-o", name],
+            ["inspect", path],
+            ["inspect", path, "--json"],
+            ["init", path],
+            ["verify", name],
+            ["explain", name, f"{path.name.split('.')[0]}/{path.name}#0"],
+            ["diff", name, place / "warm"],
+        ]
+    status, sent = on_terminal(driver(place, plan), env=surroundings(TMPDIR=str(place)))
+    assert status == 0, sent[-2000:]
+    return Run(results(place), sent, place)
+
+
+def on_terminal(command: list[str], **settings: Any) -> tuple[int, bytes]:
+    """The exit status of a command on a terminal, and all that the terminal was sent."""
+    ours, its = pty.openpty()
+    process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, **settings)
+    os.close(its)
+    pieces = []
+    while True:
+        try:
+            piece = os.read(ours, 1 << 16)
+        except OSError:  # how Linux tells that nobody writes any more
+            break
+        if not piece:
+            break
+        pieces.append(piece)
+    os.close(ours)
+    return process.wait(), b"".join(pieces)
 
 
 def driver(place: Path, plan: list[list[Any]]) -> list[str]:

@@ -14,35 +14,26 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import merge, read_lines, write_lines
-from tests.security.conftest import ROOT, driver, results, surroundings
+from tests.security.conftest import FULL, ROOT, driver, results, surroundings
 
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 ROWS = [{"instruction": f"q{n}", "output": f"a{n}"} for n in range(3)]
-LEFT = Path("/tmp")  # where the payloads would leave a file named pwned_...
+LEFT = Path("/tmp")
+BEFORE = set(LEFT.glob("*pwned*"))
 
 
-def plan_of(cases, place):
-    """Every command that reads foreign files, on every case."""
-    commands = []
-    for number, case in enumerate(cases):
-        merged = ["merge", case.path, "-o", place / str(number), "--workers", 1, "--quiet"]
-        commands += [merged, ["inspect", case.path], ["init", case.path]]
-    return commands
-
-
-def test_no_input_causes_code_a_process_or_a_connection(sample, tmp_path, drive):
-    place = tmp_path / "out"
-    place.mkdir()
-    before = set(LEFT.glob("pwned*"))
-    found = drive(plan_of(sample, place), TMPDIR=str(tmp_path))
-    assert [event for one in found for event in one["events"]] == []
-    assert not [one["arguments"] for one in found if one["status"] not in (0, 1, 2)]
-    outside = {
-        path for one in found for path in one["written"] if not Path(path).is_relative_to(tmp_path)
-    }
+def test_no_input_causes_code_a_process_or_a_connection(corpus):
+    assert [event for one in corpus.found for event in one["events"]] == []
+    written = {path for one in corpus.found for path in one["written"]}
+    outside = {path for path in written if not Path(path).is_relative_to(corpus.place)}
     assert outside <= {"/dev/null"}
-    assert set(LEFT.glob("pwned*")) <= before
-    assert not [path for path in Path.cwd().glob("pwned*")]
+    assert len(written) > len(corpus.found)
+
+
+def test_no_payload_has_run(corpus):
+    """Where the payloads of the cases would leave a file, had they run."""
+    for folder in (LEFT, Path.cwd(), corpus.place):
+        assert set(folder.glob("*pwned*")) <= BEFORE
 
 
 def test_the_watch_sees_what_it_is_there_for(tmp_path):
@@ -78,13 +69,17 @@ print(json.dumps([sorted({event for event, _ in watch.events}), sorted(watch.wri
 def test_no_system_call_writes_outside_the_output(sample, tmp_path):
     place = tmp_path / "out"
     place.mkdir()
+    plan = [
+        ["merge", case.path, "-o", place / case.id, "--workers", 1, "--quiet"]
+        for case in sample
+        if FULL or case.path.parent.name not in ("schema", "csv", "enc")
+    ]
     calls = "openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,symlink,symlinkat,link"
     calls += ",linkat,unlink,unlinkat,mknod,mknodat,chmod,fchmodat,truncate"
     log = tmp_path / "calls"
-    chosen = [case for case in sample if case.path.parent.name not in ("schema", "csv")]
     command = [
         "strace", "-f", "-y", "-s", "4096", "-o", str(log), "-e", f"trace={calls}",
-        *driver(tmp_path, plan_of(chosen, place)),
+        *driver(tmp_path, plan),
     ]  # fmt: skip
     done = subprocess.run(
         command, env=surroundings(TMPDIR=str(tmp_path), PYTHONDONTWRITEBYTECODE="1"),
@@ -93,9 +88,8 @@ def test_no_system_call_writes_outside_the_output(sample, tmp_path):
     if b"PTRACE" in done.stderr or b"ptrace" in done.stderr:
         pytest.skip("needs leave to trace processes")
     assert done.returncode == 0, done.stderr[-1000:]
-    assert len(results(tmp_path)) == 3 * len(chosen)
     lines = log.read_text(errors="replace").splitlines()
-    assert sum(str(place) in line for line in lines) > len(chosen)
+    assert sum(str(place) in line for line in lines) > len(results(tmp_path)) == len(plan)
     assert [line for line in lines if writes(line) and not is_inside(line, tmp_path)] == []
 
 
@@ -152,9 +146,25 @@ def test_no_module_is_taken_from_the_folder_the_user_is_in(tmp_path):
 # --- what the source may not say --------------------------------------------------------------
 
 RUNS_CODE = {
-    "dill", "joblib", "marshal", "shelve", "torch", "cloudpickle", "runpy", "code", "codeop", "pty",
-    "xmlrpc", "ftplib", "telnetlib", "smtplib", "urllib.request", "http.client", "socket", "requests",
-}  # fmt: skip
+    "dill",
+    "joblib",
+    "marshal",
+    "shelve",
+    "torch",
+    "cloudpickle",
+    "runpy",
+    "code",
+    "codeop",
+    "pty",
+    "xmlrpc",
+    "ftplib",
+    "telnetlib",
+    "smtplib",
+    "urllib.request",
+    "http.client",
+    "socket",
+    "requests",
+}
 PICKLES = {"convert.py", "framing/__init__.py", "engine/local.py"}
 
 
