@@ -179,3 +179,14 @@ def test_a_drafted_recipe_names_any_file(tmp_path, name):
     draft = dollymix.init([tmp_path / name], base=tmp_path)
     (source,) = recipe.parse(draft.text).sources
     assert source.files == [name]
+
+
+@pytest.mark.parametrize(
+    "name", [".", "..", ".x", "x.", "a..b", "https://x.y/z", "os.path.no", "no.no", "json"]
+)
+@pytest.mark.parametrize("where", ["format", "steps"])
+def test_a_dotted_name_that_is_no_module_of_ours_is_the_recipes_fault(name, where):
+    text = SOURCE.replace("name: a", f'name: a, format: "{name}"')
+    if where == "steps":
+        text = f'{SOURCE}steps: ["{name}"]\n'
+    assert codes(text) <= {"config.import", "config.unknown_name"}
