@@ -146,7 +146,7 @@ def _check_inputs(root: Path, built: manifest.Manifest, faults: list[str], notes
     checked = 0
     for entry in built.inputs:
         path = places.get((entry.source, entry.file))
-        if path is None or not os.path.exists(path):
+        if path is None or not os.path.isfile(path):
             notes.append(f"{entry.source}/{entry.file}: the input is not there, so not checked")
             continue
         checked += 1
