@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,8 @@ from dollymix.collect import Conversion, Progress
 from dollymix.describe import recipe_digest, write_about, write_dropped, write_log, write_views
 from dollymix.errors import BuildError, DollymixError
 from dollymix.export import Exporter, Splitter
-from dollymix.framing.inputs import show
+from dollymix.framing.inputs import STDIN
+from dollymix.framing.streams import show
 from dollymix.framing.units import UNIT_BYTES
 from dollymix.ledger import Ledger
 from dollymix.plan import InputDigests, Plan, make_plan, read_recipe
@@ -60,7 +63,7 @@ def merge(
     stage.open()
     keep = False
     try:
-        plan = make_plan(asked, base, overrides or {})
+        plan = make_plan(asked, base, overrides or {}, _read_stdin(asked, stage))
         if stage.finish_publishing(atomic=atomic):
             if _same_build(stage.target, plan):
                 return _result(stage.target, time.monotonic() - started)
@@ -82,6 +85,19 @@ def merge(
         else:
             stage.remove()
     return _result(stage.target, time.monotonic() - started)
+
+
+def _read_stdin(asked: recipe.Recipe, stage: publish.Stage) -> str | None:
+    """Standard input as a file of the working place, where the recipe names it.
+
+    It is looked at before it is read, and a build may begin anew: neither goes with a stream.
+    """
+    if not any(STDIN in source.files for source in asked.sources):
+        return None
+    path = stage.root / "stdin"
+    with open(path, "wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    return str(path)
 
 
 def _result(folder: Path, seconds: float) -> Result:

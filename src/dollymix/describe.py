@@ -15,7 +15,8 @@ import msgspec
 from dollymix.collect import Conversion
 from dollymix.export import Exporter
 from dollymix.framing import Input
-from dollymix.framing.inputs import encode_undecodable, zstd_module
+from dollymix.framing.inputs import encode_undecodable
+from dollymix.framing.streams import zstd_module
 from dollymix.manifest import SCHEMA, InputFile, Manifest, OutputFile, sha256_of, versions
 from dollymix.outputs import card
 from dollymix.plan import Plan
@@ -74,7 +75,7 @@ def write_about(
         inputs=_inputs(plan, conversion, digests),
         outputs=outputs,
         splits={name: rows for name, rows in splits.items() if rows},
-        warnings=[f"split `{name}` has no rows" for name, rows in splits.items() if not rows],
+        warnings=[*_passed_over(plan), *_empty_splits(splits)],
     )
     licences = {source.name: source.licence for source in plan.recipe.sources}
     (stage.out / "README.md").write_bytes(card.render(stage.out, manifest, ledger, licences))
@@ -83,6 +84,19 @@ def write_about(
         path = stage.out / name
         manifest.outputs.append(OutputFile(name, path.stat().st_size, sha256_of(path)))
     (stage.out / "manifest.json").write_bytes(manifest.encode())
+
+
+def _empty_splits(splits: dict[str, int]) -> list[str]:
+    return [f"split `{name}` has no rows" for name, rows in splits.items() if not rows]
+
+
+def _passed_over(plan: Plan) -> list[str]:
+    """The members of archives that are no data; without the path, which tells of a machine."""
+    return [
+        f"{plan.recipe.sources[number].name}: {error.place.rpartition('/')[2]} was passed over: "
+        f"{error.message} [{error.reason}]"
+        for number, error in plan.passed_over
+    ]
 
 
 def recipe_digest(plan: Plan) -> str:
@@ -140,7 +154,7 @@ def write_log(stage: Stage, plan: Plan, base: Path, started: float, workers: int
             "event": "input",
             "source": plan.recipe.sources[file.source].name,
             "file": file.input.name,
-            "path": os.path.abspath(file.input.path),
+            "path": "-" if file.input.name == "stdin" else os.path.abspath(file.input.path),
             "member": file.input.member,
         }
         for file in plan.files

@@ -13,7 +13,7 @@ import msgspec
 from dollymix import manifest
 from dollymix.errors import UsageError
 from dollymix.framing import Framing, Input
-from dollymix.framing.inputs import open_stream, read_range
+from dollymix.framing.streams import open_stream, read_range
 
 _ID = re.compile(r"(?P<source>[\w.-]+)/(?P<file>[^#]+)#(?P<record>[0-9]{1,18})(?P<path>[.\[].*)?")
 _COPY = re.compile(r"~[0-9]+$")

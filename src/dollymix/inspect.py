@@ -10,6 +10,7 @@ from dollymix import formats
 from dollymix.detect import Detected, detect, sample_records
 from dollymix.errors import InputError
 from dollymix.example import Example, Origin
+from dollymix.framing import Reading
 from dollymix.framing.inputs import list_inputs
 from dollymix.ledger import Verdict
 
@@ -47,7 +48,7 @@ def inspect(
     for item in list_inputs([str(path)], Path.cwd()):
         try:
             seen = detect(item, format)
-            records = sample_records(item, seen.framing)[:count]
+            records = sample_records(item, seen.framing, Reading())[:count]
             shown = [
                 _show(seen.shapes, number, raw, item.name) for number, raw in enumerate(records)
             ]

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from dollymix.errors import CheckError, UsageError
-from dollymix.framing.inputs import zstd_module
+from dollymix.framing.streams import zstd_module
 
 SCHEMA = 1
 # These are in no digest: the manifest itself, and the log, which holds clocks and paths.

@@ -19,6 +19,8 @@ import msgspec
 
 from dollymix import formats, steps
 from dollymix.errors import RecipeError, UsageError
+from dollymix.framing import Declared, Limits
+from dollymix.framing.inputs import STDIN
 from dollymix.secret import holds_secret, told
 from dollymix.text import nearest, quoted
 
@@ -49,8 +51,11 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     files: list[str]
     format: str | None = None
-    framing: Literal["auto", "jsonl", "json"] = "auto"
+    framing: Declared = "auto"
     encoding: str | None = None
+    delimiter: str | None = None
+    salvage: bool = False
+    limits: Limits = Limits()
     options: dict[str, Any] = {}
     category: str | None = None
     licence: str | None = None
@@ -118,7 +123,7 @@ def parse(text: str, place: str = "recipe", overrides: dict[str, str] | None = N
 def from_paths(paths: list[Path], **settings: Any) -> Recipe:
     """The recipe for bare paths: one source a path, named after it, each format detected."""
     taken: set[str] = set()
-    sources = [Source(source_name(path, taken), [str(path.absolute())]) for path in paths]
+    sources = [Source(source_name(path, taken), [_absolute(path)]) for path in paths]
     return Recipe(version=1, sources=sources, **settings)
 
 
@@ -142,9 +147,13 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(inner)
 
 
+def _absolute(path: Path) -> str:
+    return STDIN if str(path) == STDIN else str(path.absolute())
+
+
 def source_name(path: Path, taken: set[str]) -> str:
     """A source's name after its file or folder; `-2`, `-3` where it is taken."""
-    stem = path.resolve().name.split(".")[0]
+    stem = "stdin" if str(path) == STDIN else path.resolve().name.split(".")[0]
     name = "".join(c if c.isalnum() or c in "_-" else "-" for c in stem).strip("-") or "source"
     number, unique = 1, name
     while unique in taken:
@@ -465,6 +474,9 @@ def _check_meaning(recipe: Recipe, document: _Document) -> None:
             document.fault(
                 (*path, "name"), "may hold letters, digits, `.`, `_` and `-` alone [config.value]"
             )
+        mark = source.delimiter
+        if mark is not None and (len(mark) != 1 or not mark.isascii() or mark in '"\r\n'):
+            document.fault((*path, "delimiter"), "must be one ASCII character [config.value]")
         if not source.files and document.holds((*path, "files"), []):
             document.fault((*path, "files"), "is empty [config.empty]")
         seen.add(source.name)

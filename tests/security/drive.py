@@ -14,7 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dollymix import cli, recipe
+import msgspec
+
+from dollymix import cli, formats
 
 # What runs code, starts a process or talks to somebody.
 WATCHED = (
@@ -30,12 +32,16 @@ CHANGES = {
 }  # fmt: skip
 # Code that the interpreter, the libraries and this program bring along.
 OWN_CODE = tuple({str(Path(p).resolve()) for p in (sys.prefix, sys.base_prefix, cli.__file__)})
-# The types of a recipe's keys, which the decoder evaluates.
-OWN_TYPES = {
-    text.encode()
-    for shape in (recipe.Recipe, recipe.Source, recipe.StepSpec, recipe.Output)
-    for text in shape.__annotations__.values()
-}
+
+
+def own_types() -> set[bytes]:
+    """The types of this program's structs as they are written: msgspec evaluates them."""
+    found: set[bytes] = set()
+    for name in [name for name in sys.modules if name.startswith("dollymix")]:
+        for shape in vars(sys.modules[name]).values():
+            if isinstance(shape, type) and issubclass(shape, msgspec.Struct):
+                found |= {text.encode() for text in shape.__annotations__.values()}
+    return found
 
 
 class Watch:
@@ -45,6 +51,7 @@ class Watch:
         self.on = False
         self.events: list[list[str]] = []
         self.written: set[str] = set()
+        self.types: set[bytes] = set()
         self._typed = False
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -64,7 +71,7 @@ class Watch:
         if event in ("import", "marshal.loads", "code.__new__"):
             return True  # what is imported is seen as `exec`
         if event == "compile":
-            self._typed = arguments[0] in OWN_TYPES
+            self._typed = arguments[0] in self.types
             return self._typed or arguments[1] == "<template>"
         if event == "exec":
             name = arguments[0].co_filename
@@ -95,13 +102,15 @@ def run(arguments: list[str]) -> int:
 def main() -> None:
     """Run them all."""
     plan = json.loads(Path(sys.argv[1]).read_bytes())
+    for name in formats.names():
+        formats.load(name)
     results = Path(sys.argv[2])
     watch = Watch()
     sys.addaudithook(watch)
     found: list[dict[str, Any]] = []
     for number, arguments in enumerate(plan):
         began = time.perf_counter()
-        watch.on = number > 0
+        watch.on, watch.types = number > 0, own_types()
         status = run(arguments)
         watch.on = False
         seconds = time.perf_counter() - began

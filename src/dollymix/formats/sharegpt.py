@@ -22,10 +22,12 @@ or no turns at all), `schema.role`, `schema.type`, `schema.null`, `schema.missin
 Warnings: `chat.roles_swapped` (the `roles` option makes the model answer as the person),
 `text.invisible` (a side holds invisible characters alone: real ShareGPT has answers that are one
 zero-width space; the step `required_text` takes them out). A side of white space is blank.
+With `turns: whole`: `chat.leading_assistant`, `chat.role_repeat`, `chat.trailing_question`.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -235,7 +237,7 @@ class _Reader:
         self.beside = beside
         self.group = group
         self.kinds = kinds(options)
-        self.flags = ("chat.roles_swapped",) if options.swapped else ()
+        self.flags: tuple[str, ...] = ("chat.roles_swapped",) if options.swapped else ()
         self.parsed = Parsed(parts=len(turns))
         self.used: list[int] = []
 
@@ -396,6 +398,7 @@ class _Reader:
         earlier = [i for i in range(asked) if roles[i] != "system"]
         context = self._history(earlier) if self.options.history == "context" else ""
         after = tuple(messages[answered + 1 :])
+        self.flags += _oddities(roles)
         self._example(question, answer, self.path(answered), context, system, history, after)
         self.parsed.parts_used = len(self.turns)
 
@@ -409,6 +412,17 @@ class _Reader:
             Message(turn.role.strip(), turn.value, extra)
             for turn, extra in zip(turns, extras, strict=True)
         ]
+
+
+def _oddities(roles: list[Kind]) -> tuple[str, ...]:
+    """Flags for turns that a trainer may drop or refuse."""
+    spoken = [role for role in roles if role != "system"]
+    flags = {
+        "chat.leading_assistant": spoken[0] == "response",
+        "chat.role_repeat": any(a == b for a, b in itertools.pairwise(spoken)),
+        "chat.trailing_question": spoken[-1] == "instruction",
+    }
+    return tuple(flag for flag, holds in flags.items() if holds)
 
 
 def _extra(turn: Raw) -> Raw:
