@@ -16,7 +16,7 @@ from dollymix.framing import Framing, Input, columnar
 from dollymix.framing.inputs import reopen
 from dollymix.framing.streams import open_stream, read_range
 
-_ID = re.compile(r"(?P<source>[\w.-]+)/(?P<file>[^#]+)#(?P<record>[0-9]+)(?P<path>[.\[].*)?")
+_ID = re.compile(r"(?P<source>[\w.-]+)/(?P<file>[^#]+)#(?P<record>[0-9]{1,18})(?P<path>[.\[].*)?")
 _COPY = re.compile(r"~[0-9]+$")
 
 
@@ -122,7 +122,7 @@ def _bytes(
     place = next(
         (p for p in manifest.input_paths(root) if (p["source"], p["file"]) == (source, file)), None
     )
-    if entry is None or place is None or not os.path.exists(place["path"]):
+    if entry is None or place is None or not os.path.isfile(place["path"]):
         return None, "the input is not where the build read it"
     if manifest.sha256_of(place["path"]) != entry.sha256:
         return None, "the input is no longer what the build read"

@@ -93,6 +93,7 @@ def read_recipe(
         path = Path(source)
         base = path.absolute().parent
         asked = recipe.load(path, overrides)
+    recipe.refuse_secrets(asked)
     changes: dict[str, Any] = {}
     if formats:
         views = {output.view for output in asked.outputs}
@@ -138,7 +139,7 @@ def make_plan(
     if refused and asked.on_bad_file == "stop":
         if len(refused) == 1:
             raise refused[0][2]
-        raise BuildError("\n".join(str(error) for _, _, error in refused))
+        raise BuildError(*(str(error) for _, _, error in refused))
     setups, names = _setups(asked, files)
     return Plan(asked, overrides, files, setups, names, refused, passed_over)
 

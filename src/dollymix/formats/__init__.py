@@ -28,6 +28,7 @@ from dollymix.decoding import FAILURES, Problem, explain_failure, join
 from dollymix.errors import UsageError
 from dollymix.example import Example, Message, Origin
 from dollymix.ledger import Verdict, reject
+from dollymix.modules import import_dotted
 from dollymix.text import is_blank, nearest
 
 T = TypeVar("T")
@@ -101,7 +102,7 @@ def load(name: str) -> Format:
     Raises UsageError for an unknown name. An import error inside a module is shown as it is.
     """
     if "." in name:
-        module: Any = importlib.import_module(name)
+        module: Any = import_dotted(name)
         missing = [
             part for part in ("Row", "Options", "SIGNATURE", "parse") if not hasattr(module, part)
         ]

@@ -384,21 +384,20 @@ def _some_line_is_json(text: bytes) -> bool:
 
 def _records_key(text: bytes, at: int, keys: tuple[str, ...]) -> tuple[Kind, str, int] | None:
     """Where a document keeps its records under one of the keys: an array, or one object."""
+    view = memoryview(text)[at:]
     for key in keys:
+        # One level deep and outside every string; scanned once, however often the key stands.
+        scanner = Scanner()
         for found in re.finditer(rb'"%s"\s*:\s*([\[{])' % re.escape(key.encode()), text):
-            if not _at_top(text, at, found.start()):
+            scanner.scan(view[: found.start() - at])
+            if scanner.closed is not None or scanner.broken is not None:
+                break
+            if scanner.depth != 1 or at + scanner.scanned > found.start():
                 continue
             if found[1] == b"[":
                 return "array", key, found.end()
             return "object", key, found.end() - 1
     return None
-
-
-def _at_top(text: bytes, at: int, place: int) -> bool:
-    """True where `place` is one level deep, outside every string."""
-    scanner = Scanner()
-    scanner.scan(text[at:place])
-    return scanner.depth == 1 and at + scanner.scanned <= place
 
 
 def _check_declared(kind: Kind, declared: Declared, place: str) -> None:
