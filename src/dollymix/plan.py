@@ -137,11 +137,21 @@ def make_plan(
         if passed_over and before == len(files) + len(refused):
             refused.append((number, inputs[0], passed_over.pop()[1]))
     if refused and asked.on_bad_file == "stop":
-        if len(refused) == 1:
-            raise refused[0][2]
-        raise BuildError(*(str(error) for _, _, error in refused))
+        first = _first_of_each(refused)
+        if len(first) == 1:
+            raise first[0]
+        raise BuildError(*map(str, first))
     setups, names = _setups(asked, files)
     return Plan(asked, overrides, files, setups, names, refused, passed_over)
+
+
+def _first_of_each(refused: list[tuple[int, Input | str, InputError]]) -> list[InputError]:
+    """The errors; of an archive whose members are refused for one reason, the first alone."""
+    found: dict[tuple[str, str], InputError] = {}
+    for _, item, error in refused:
+        place = item.path if isinstance(item, Input) else error.place
+        found.setdefault((place, error.reason), error)
+    return list(found.values())
 
 
 def _plan_file(number: int, source: recipe.Source, item: Input) -> PlannedFile:
