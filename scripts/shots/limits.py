@@ -93,8 +93,10 @@ def fresh(place: Place, name: str) -> str:
     folder = place.root / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    os.environ["TMPDIR"] = str(place.root / "tmp")
-    (place.root / "tmp").mkdir(exist_ok=True)
+    temporary = place.root / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    os.environ["TMPDIR"] = str(temporary)
     out = str(folder / "o")
     place.restore(out)
     place.reference(2)

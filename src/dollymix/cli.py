@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from dollymix.collect import Progress
 
 _EVERY = 5.0
+# What loaders and libraries say, in no exception of its own, where the machine gives no more.
+_SHORTAGES = (
+    "failed to map segment",
+    "annot allocate memory",
+    "Too many open files",
+    "can't start new thread",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -449,6 +456,10 @@ def main() -> None:
     try:
         status = _status()
         sys.stdout.flush()
+    except _OutputError as error:
+        # Said while something else was told already.
+        _say(str(error))
+        status = error.exit_status
     except BrokenPipeError:
         # Whoever read us has gone; nothing more can be said.
         status = 141
@@ -494,6 +505,9 @@ def _status() -> int:
         _say("dollymix: ran out of memory")
         return 1
     except Exception as error:  # the one place: a fault of ours is told as one, with a report
+        if any(words in str(error) for words in _SHORTAGES):
+            _say(f"dollymix: the machine is short of memory, open files or processes: {error}")
+            return 1
         _say(_report_fault(error))
         return 70
     return 0
