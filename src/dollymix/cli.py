@@ -505,12 +505,18 @@ def _status() -> int:
         _say("dollymix: ran out of memory")
         return 1
     except Exception as error:  # the one place: a fault of ours is told as one, with a report
-        if any(words in str(error) for words in _SHORTAGES):
-            _say(f"dollymix: the machine is short of memory, open files or processes: {error}")
+        if short := _shortage(error):
+            _say(f"dollymix: the machine is short of memory, open files or processes: {short}")
             return 1
         _say(_report_fault(error))
         return 70
     return 0
+
+
+def _shortage(error: Exception) -> str:
+    """The line in which a library says that the machine gives no more; empty where none does."""
+    lines = str(error).splitlines()
+    return next((line for line in lines if any(words in line for words in _SHORTAGES)), "")
 
 
 def _keep_standard_files() -> None:
