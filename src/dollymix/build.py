@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +12,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from dollymix import blocks, manifest, publish, recipe
+from dollymix import blocks, manifest, partition, publish, recipe
 from dollymix.collect import Conversion, Progress
 from dollymix.describe import write_about, write_dropped, write_log, write_views
 from dollymix.errors import BuildError, DollymixError, StoppedError
 from dollymix.export import Exporter, Splitter
-from dollymix.framing.inputs import show
+from dollymix.framing.inputs import STDIN
+from dollymix.framing.streams import show
 from dollymix.framing.units import UNIT_BYTES
 from dollymix.ledger import Ledger
 from dollymix.plan import InputDigests, Plan, make_plan, read_recipe
@@ -60,7 +63,7 @@ def merge(
     plan: Plan | None = None
     try:
         stage.open()
-        plan = make_plan(asked, base, overrides or {})
+        plan = make_plan(asked, base, overrides or {}, _read_stdin(asked, stage))
         if not stage.finish_publishing(plan.digest(), atomic=atomic):
             _build(stage, plan, workers or _cores(), unit_bytes, progress, allow_empty)
             write_log(stage, plan, base, started, workers or _cores())
@@ -81,6 +84,19 @@ def merge(
     finally:
         stage.release()
     return _result(stage.target, time.monotonic() - started)
+
+
+def _read_stdin(asked: recipe.Recipe, stage: publish.Stage) -> str | None:
+    """Standard input as a file of the working place, where the recipe names it.
+
+    It is looked at before it is read, and a build may begin anew: neither goes with a stream.
+    """
+    if not any(STDIN in source.files for source in asked.sources):
+        return None
+    path = stage.root / "stdin"
+    with open(path, "wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    return str(path)
 
 
 def _result(folder: Path, seconds: float) -> Result:
@@ -164,7 +180,8 @@ def _export(
     stage.file("out/rejects.jsonl")
     found = digests.get()
     _check_unchanged(plan, conversion)
-    write_about(stage, plan, conversion, outputs, found)
+    built = write_about(stage, plan, conversion, outputs, found)
+    partition.check(stage.out, built, ledger, stage.work, plan.names())
 
 
 def _check_unchanged(plan: Plan, conversion: Conversion) -> None:

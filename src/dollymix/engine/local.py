@@ -147,7 +147,8 @@ class _Worker:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _START, *map(str, files)],
+                # -P: no module is ever taken from the folder the user happens to be in.
+                [sys.executable, "-P", "-c", _START, *map(str, files)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,  # a reply read ahead into a buffer would never be selected
