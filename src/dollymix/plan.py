@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from dollymix.example import Origin
 from dollymix.export import Names
 from dollymix.framing import Input, Reading
 from dollymix.framing.archives import is_passed_over
-from dollymix.framing.inputs import list_inputs
+from dollymix.framing.inputs import STDIN, list_inputs
 from dollymix.framing.streams import show
 from dollymix.manifest import sha256_of, versions
 from dollymix.version import __version__
@@ -88,7 +89,9 @@ def read_recipe(
     if isinstance(source, recipe.Recipe):
         asked = source
     elif isinstance(source, list):
-        asked = recipe.from_paths([Path(path) for path in source])
+        # `./-` is a file of that name, which a Path does not tell from `-`.
+        texts = [os.fspath(path) for path in source]
+        asked = recipe.from_paths([Path(t) if t == STDIN else Path(t).absolute() for t in texts])
     else:
         path = Path(source)
         base = path.absolute().parent
@@ -123,6 +126,7 @@ def make_plan(
             refused.append((number, error.place, error))
             continue
         before = len(files) + len(refused)
+        no_data: list[tuple[Input, InputError]] = []
         for item in inputs:
             try:
                 files.append(_plan_file(number, source, item))
@@ -131,11 +135,12 @@ def make_plan(
                 if why.reason == "input.empty" and source.allow_empty:
                     continue
                 if is_passed_over(item.member, why):
-                    passed_over.append((number, why))
+                    no_data.append((item, why))
                 else:
                     refused.append((number, item, why))
-        if passed_over and before == len(files) + len(refused):
-            refused.append((number, inputs[0], passed_over.pop()[1]))
+        if no_data and before == len(files) + len(refused):
+            refused.append((number, *no_data.pop()))
+        passed_over += [(number, why) for _, why in no_data]
     if refused and asked.on_bad_file == "stop":
         first = _first_of_each(refused)
         if len(first) == 1:
