@@ -39,7 +39,8 @@ def read_lines(path: Path) -> tuple[str, array[int]]:
                 open_line.update(last)
                 length = len(last)
     if length:
-        # A line that is cut off counts as one.
+        # A line that is cut off is none: no whole line has the hash that it has with its end.
+        open_line.update(b"\n")
         hashes.append(open_line.intdigest())
     return digest.hexdigest(), hashes
 

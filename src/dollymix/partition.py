@@ -211,6 +211,8 @@ def lineage_batches(out: Path, name: str, columns: Iterable[str]) -> Iterator[An
                 if gaps:
                     raise CheckError(f"{name}: has rows without `{gaps[0]}`")
                 yield batch
+    except KeyError as error:
+        raise CheckError(f"{name}: has no columns `source` and `file`") from error
     except (pa.ArrowException, OSError) as error:
         raise CheckError(f"{name}: cannot be read: {error}") from error
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _ALWAYS = ("README.md", "dropped.jsonl.zst", "ledger.json", "rejects.jsonl")
 _CHANGED = "its bytes were changed"
 _PIECE = 1 << 20
+_NAMED = 5
 _JSON = ("jsonl", "array", "object")
 # More than any record takes: a range that claims so much is not read.
 _MOST_BYTES = 1 << 30
@@ -169,7 +170,6 @@ class _Check:
 
     def _changed(self) -> dict[str, str]:
         """The files whose bytes are not what they were; they are whole no more."""
-        owners = {output.sha256: name for name, output in self.outputs.items()}
         changed: dict[str, str] = {}
         for name in sorted(self.whole):
             try:
@@ -181,8 +181,7 @@ class _Check:
                 changed[name] = f"cannot be read: {error.strerror}"
                 continue
             if digest != self.outputs[name].sha256:
-                other = owners.get(digest)
-                changed[name] = f"holds what {other} should" if other else _CHANGED
+                changed[name] = _CHANGED
         self.whole -= changed.keys()
         return changed
 
@@ -190,6 +189,10 @@ class _Check:
         """Which rows of a changed file are not what they were, where that can be told."""
         path = self.root / output.file
         try:
+            digest = manifest.sha256_of(path)
+            other = next((o.file for o in self.built.outputs if o.sha256 == digest), None)
+            if other is not None:
+                return f": it holds what {other} should"
             if output.file.endswith(".parquet"):
                 return damage.broken_group(path)
             if not output.file.endswith(".jsonl"):
@@ -389,7 +392,10 @@ class _Check:
                     for rows in partition.by_file(batch):
                         place = rows.source, rows.file
                         if place in intact:
-                            found.setdefault(place, set()).update(_some_ranges(batch, rows.rows))
+                            some, bad = _some_ranges(batch, rows.rows)
+                            found.setdefault(place, set()).update(some)
+                            for one, why in bad.items():
+                                self._no_record(intact[place].entry, one, why)
             except CheckError as error:
                 self.faults.append(str(error))
         return found
@@ -401,12 +407,9 @@ class _Check:
     def _records(self, place: _Place, ranges: set[_Range]) -> None:
         """The records of one input that are looked at: each is there, and is one."""
         entry = place.entry
-        for found in sorted(ranges):
-            if not _is_possible(found):
-                self._no_record(entry, found, "no record is there")
         kind = entry.framing.partition(" ")[0]
         try:
-            for found, data in _read_ranges(place, sorted(filter(_is_possible, ranges))):
+            for found, data in _read_ranges(place, sorted(ranges)):
                 if len(data) < found.end - found.start:
                     self._no_record(entry, found, "the input ends before")
                 elif problem := _problem(data, entry.encoding, is_json=kind in _JSON):
@@ -465,14 +468,31 @@ def _no_file(mode: int) -> str:
     return f"is {kind}, and no file of this build"
 
 
-def _some_ranges(batch: Any, rows: Any) -> Iterator[_Range]:
-    """The places of a few of these rows, and of the one that ends last."""
-    record, start, end = (batch.column(name).take(rows) for name in _RANGE_COLUMNS[2:])
-    if start.null_count or end.null_count:
-        return
-    ends = end.to_numpy()
-    for row in {0, len(rows) // 2, len(rows) - 1, int(ends.argmax())}:
-        yield _Range(start[row].as_py(), end[row].as_py(), record[row].as_py())
+def _some_ranges(batch: Any, rows: Any) -> tuple[list[_Range], dict[_Range, str]]:
+    """Where lineage says that a few of these rows are, with the one that ends last; and which of
+    all of them cannot be there, and why."""
+    columns = [batch.column(name).take(rows) for name in _RANGE_COLUMNS[2:]]
+    if any(column.null_count for column in columns):
+        return [], {}
+    records, starts, ends = (column.to_numpy() for column in columns)
+
+    def place(row: int) -> _Range:
+        return _Range(int(starts[row]), int(ends[row]), int(records[row]))
+
+    none = (starts < 0) | (starts >= ends) | (ends - starts > _MOST_BYTES)
+    bad = {place(row): "no record is" for row in none.nonzero()[0][:_NAMED].tolist()}
+    order = records.argsort(kind="stable")
+    here, beyond = order[:-1], order[1:]
+    apart = ends[here] <= starts[beyond]
+    same = (starts[here] == starts[beyond]) & (ends[here] == ends[beyond])
+    wrong = ~(apart | (same & (records[here] == records[beyond])))
+    for pair in wrong.nonzero()[0][:_NAMED].tolist():
+        other = place(here[pair])
+        bad[place(beyond[pair])] = (
+            f"record {other.record} is, at bytes {other.start} to {other.end}"
+        )
+    few = {0, len(rows) // 2, len(rows) - 1, int(ends.argmax())}
+    return [found for row in few if (found := place(row)) not in bad], bad
 
 
 def _read_ranges(place: _Place, ranges: list[_Range]) -> Iterator[tuple[_Range, bytes]]:
@@ -493,10 +513,6 @@ def _read_ranges(place: _Place, ranges: list[_Range]) -> Iterator[tuple[_Range, 
             yield found, kept[max(found.start - position, 0) : max(found.end - position, 0)]
     finally:
         reader.close()
-
-
-def _is_possible(found: _Range) -> bool:
-    return 0 <= found.start < found.end <= found.start + _MOST_BYTES
 
 
 def _problem(data: bytes, encoding: str, *, is_json: bool) -> str:
