@@ -61,15 +61,15 @@ def load(folder: Path, groups: Collection[str]) -> list[Case]:
     laxer = _laxer(lambda name: good_rows(entries[name]) or [])
     cases = []
     for name, entry in entries.items():
-        path = folder / entry["path"]
+        # Before any file is opened: some of the other groups are no files that end.
+        if name.partition(".")[0] not in groups:
+            continue
+        path, rows = folder / entry["path"], good_rows(entry)
         whole = laxer.get(name) or (_every_line(path) if path.suffix == ".jsonl" else None)
-        rejected = sum(entry["rejected"].values())
         kept = [entry[key] for key in ("format", "adapter", "options", "verdict", "file_error")]
-        case = Case(name, path, *kept, entry["accepted"], rejected, None, whole)
-        if case.group in groups:
-            rows = good_rows(entry)
-            accepted = case.accepted if rows is None else len(rows)
-            cases.append(case._replace(rows=rows, accepted=accepted))
+        accepted = entry["accepted"] if rows is None else len(rows)
+        rejected = sum(entry["rejected"].values())
+        cases.append(Case(name, path, *kept, accepted, rejected, rows, whole))
     return cases
 
 

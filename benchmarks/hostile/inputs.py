@@ -142,17 +142,21 @@ def _fault(case: Case, run: Run, *, told: bool) -> str:
         return "" if as_counted else f"{count} rows, {run.rejected} rejects"
     if case.whole is not None and run.rows == case.whole:
         return ""
-    if case.verdict == "refuse":
-        return f"{count} rows of a file that is broken ({case.file_error})"
-    if run.rows == good:
+    if run.rows == good and (told or case.verdict != "refuse"):
         # Bad records may stay behind, but not without a word.
         return "" if told else "the bad record is gone without a word"
-    wrong = [
-        ", ".join(ascii(text)[:40] for text in found) for found in run.rows if found not in good
-    ]
-    gone = sum(found not in run.rows for found in good)
-    first = f", such as {wrong[0]}" if wrong else ""
-    return f"{count} rows: {gone} of {len(good)} good ones lost, {len(wrong)} wrong{first}"
+    if case.verdict == "refuse":
+        return f"{count} rows of a file that is broken ({case.file_error}), and no error"
+    found, wanted = Counter(map(_shown, run.rows)), Counter(map(_shown, good))
+    lost, wrong = wanted - found, found - wanted
+    first = f", such as {min(wrong)}" if wrong else ""
+    return (
+        f"{count} rows: {lost.total()} of {len(good)} good ones lost, {wrong.total()} wrong{first}"
+    )
+
+
+def _shown(found: Row) -> str:
+    return ", ".join(ascii(text)[:60] for text in found)
 
 
 def run_tool(bench: Bench, tool: str, cases: Sequence[Case]) -> list[Outcome]:
@@ -167,14 +171,14 @@ def run_tool(bench: Bench, tool: str, cases: Sequence[Case]) -> list[Outcome]:
             return Outcome(case, "not taken")
         return judge(tool, case, bench.run(tool, case), usual)
 
+    good = [case for case in cases if case.verdict == "accept"]
+    others = [case for case in cases if case.verdict != "accept"]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = list(pool.map(one, cases))
-    fine = [found for found in outcomes if found.kind == "as expected"]
-    read = {found.case.group for found in fine if found.case.verdict == "accept"}
-    return [
-        found if found.case.group in read else found._replace(kind="not taken")
-        for found in outcomes
-    ]
+        outcomes = list(pool.map(one, good))
+        read = {found.case.group for found in outcomes if found.kind == "as expected"}
+        outcomes += pool.map(one, [case for case in others if case.group in read])
+    outcomes = [found for found in outcomes if found.case.group in read]
+    return outcomes + [Outcome(case, "not taken") for case in cases if case.group not in read]
 
 
 def one_bad_record(bench: Bench, tools: Iterable[str]) -> Iterable[list[str]]:
@@ -239,9 +243,9 @@ def main() -> None:
     print(f"- {', '.join(map(_version, ('datatrove', 'pandas', 'py-data-juicer')))}\n", flush=True)
     outcomes = {}
     for tool in arguments.only:
-        print(f"{tool} ...", file=sys.stderr, flush=True)
         chosen = [case for case in cases if case.for_all or tool == "dollymix"]
         outcomes[tool] = run_tool(bench, tool, chosen)
+        print(f"{tool}: {len(chosen)} cases done", file=sys.stderr, flush=True)
     every = {tool: [one for one in found if one.case.for_all] for tool, found in outcomes.items()}
     for groups in (TEXT, ARCHIVES):
         _table(

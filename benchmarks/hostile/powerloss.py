@@ -63,7 +63,8 @@ def measure(name: str, dollymix_python: str) -> str:
     for after, state, count, example in _KIND.findall(answer.stdout):
         if state.startswith("broken") or not after:
             torn += int(count)
-            worst = worst or f"{state}, {'after done' if after else 'before done'}: {example}"
+            call = re.sub(r"\S*disk/", "", example)
+            worst = worst or f"{state}, {'after done' if after else 'before done'}: {call}"
         else:
             old += int(count)
     return f"| {name} | {' | '.join(summary.groups())} | {torn} | {old} | {worst} |"
