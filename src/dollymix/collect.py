@@ -222,7 +222,7 @@ class Conversion:
         self._restore(self._before)
         planned = self._plan.files[self._file]
         self._note_refused(planned.source, planned.input.name, error)
-        self._taken_back.append([self._file, *error.args])
+        self._taken_back.append([self._file, error.reason, error.place, error.message, error.byte])
         self._next_file()
 
     def _end_file(self, planned: PlannedFile) -> None:
