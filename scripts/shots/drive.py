@@ -236,7 +236,7 @@ class Driver:
         if inodes:
             usage = os.statvfs(where)
             step = int(inodes[1]) - len(self.listdir(os.path.join(where, "o"))) - 2
-            command[at] = f"remount,nr_inodes={usage.f_files - usage.f_ffree + 1 + step * 3}"
+            command[at] = f"remount,nr_inodes={usage.f_files - usage.f_ffree + 1 + step * 6}"
         return command
 
 

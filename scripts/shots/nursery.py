@@ -6,6 +6,7 @@ itself only loads and forks: it never merges, so a child begins like a fresh pro
     python -m shots.nursery       requests on standard input, answers on standard output, as JSON
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -18,7 +19,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-LATE = ("jinja2", "pyarrow.json", "pyarrow.parquet", "ruamel.yaml", "numpy", "isal.igzip_lib")
+# What a merge imports on its way; pyarrow takes pandas, where it is there.
+LATE = (
+    "backports.zstd", "dollymix.decide", "importlib.metadata", "isal.igzip_lib", "jinja2", "numpy",
+    "pandas", "pyarrow.compute", "pyarrow.json", "pyarrow.pandas_compat", "pyarrow.parquet",
+    "ruamel.yaml", "shots.launch",
+)  # fmt: skip
 TOO_LONG = 120
 
 
@@ -67,8 +73,9 @@ def _load() -> None:
     for module in pkgutil.walk_packages(dollymix.__path__, "dollymix."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    for name in (*LATE, "shots.launch"):
-        importlib.import_module(name)
+    for name in LATE:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _answer(asked: dict[str, Any]) -> dict[str, Any]:

@@ -69,9 +69,12 @@ def _standard_output(place: Place, name: str, redirection: str, status: int) -> 
         out = limits.fresh(place, "streams")
         words = [out if word == "OUT" else word for word in words]
         done = _call(words, redirection)
+        if words[:1] == ["init"]:
+            # What was found stands on standard error, the recipe on standard output.
+            done.stderr = "".join(done.stderr.splitlines(keepends=True)[1:])
         faults = [limits.said_badly(done, (status,))]
         quiet = [line for line in done.stderr.splitlines() if not line.startswith("warning:")]
-        if status == 141 and quiet and words[:1] != ["init"]:
+        if status == 141 and quiet:
             faults.append(f"says {done.stderr}")
         if "merge" in words and "--dry-run" not in words and "--help" not in words:
             # The set was there before there was anything to say.

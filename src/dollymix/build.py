@@ -78,7 +78,7 @@ def merge(
         raise
     except DollymixError:
         # A wrong call does not throw away what an earlier one has done.
-        if plan is not None or stage.is_new:
+        if plan is not None or stage.journal() is None:
             stage.remove()
         raise
     finally:

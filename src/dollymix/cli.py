@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from dollymix.collect import Progress
 
 _EVERY = 5.0
+# What loaders and libraries say, in no exception of its own, where the machine gives no more.
+_SHORTAGES = (
+    "failed to map segment",
+    "annot allocate memory",
+    "Too many open files",
+    "can't start new thread",
+)
 # Keys that nobody reads may be without number: of a source's warnings so many are listed.
 _LISTED = 20
 
@@ -468,6 +475,10 @@ def main() -> None:
     try:
         status = _status()
         sys.stdout.flush()
+    except _OutputError as error:
+        # Said while something else was told already.
+        _say(str(error))
+        status = error.exit_status
     except BrokenPipeError:
         # Whoever read us has gone; nothing more can be said.
         status = 141
@@ -517,9 +528,18 @@ def _status() -> int:
         _say("dollymix: ran out of memory")
         return 1
     except Exception as error:  # the one place: a fault of ours is told as one, with a report
+        if short := _shortage(error):
+            _say(f"dollymix: the machine is short of memory, open files or processes: {short}")
+            return 1
         _say(_report_fault(error))
         return 70
     return 0
+
+
+def _shortage(error: Exception) -> str:
+    """The line in which a library says that the machine gives no more; empty where none does."""
+    lines = str(error).splitlines()
+    return next((line for line in lines if any(words in line for words in _SHORTAGES)), "")
 
 
 def _keep_standard_files() -> None:

@@ -86,7 +86,7 @@ def _written(root: Path, source: str, file: str, record: int) -> Iterator[Part]:
                     for number, row in enumerate(table.read_row_group(group).to_pylist()):
                         if (row["record"], row["file"], row["source"]) == (record, file, source):
                             shard = f"dolly/{split}/{path.stem}.jsonl"
-                            row |= {"split": split, "shard": shard, "row": first + number}
+                            row |= {"split": split, "shard": shard, "output_row": first + number}
                             row["line"] = _line(root / shard, first + number)
                             yield Part(row["id"], "written", row)
                 first += rows

@@ -63,7 +63,8 @@ class Appender:
             except BaseException:
                 os.close(self._file)
                 raise
-        self._synced = self.length
+        # An empty file is not there for certain, either, before it is synced.
+        self._synced = self.length or -1
 
     def _open(self) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -178,8 +179,6 @@ class Stage:
         self.root = self.target.parent / f".{self.target.name}.building"
         self.out = self.root / "out"
         self.work = self.root / "work"
-        # True where no earlier run has left anything here.
-        self.is_new = False
         self._journal = self.root / "journal.json"
         self._old = self.root / "old"
         self._lock = -1
@@ -208,7 +207,6 @@ class Stage:
         try:
             # Nobody else shall put a file, or a link, where the build writes.
             self.root.mkdir(mode=0o700)
-            self.is_new = True
         except FileExistsError:
             self._check_owner()
         try:
@@ -377,7 +375,9 @@ class Stage:
             ) from error
 
     def remove(self) -> None:
-        """Remove the working place and let go of the lock."""
+        """Remove the working place and let go of the lock; of nobody else's."""
+        if self._lock < 0:
+            return
         self._close_files()
         # The journal goes last: a run that is killed here must not be done again.
         for folder in (self.out, self._old, self.work):

@@ -13,9 +13,9 @@ import pytest
 from tests.badinput.cases import load, measure
 
 GROUPS = (
-    "jsonl.[a-d]*", "jsonl.[e-n]*", "jsonl.o*", "jsonl.[p-z]*", "json.*", "schema.a*", "schema.[b-z]*",
-    "enc.*", "gz.*", "bz2.*", "xz.*", "zst.*", "zip.[a-n]*", "zip.[o-z]*", "tar.*", "csv.[a-n]*",
-    "csv.[o-z]*", "pq.*", "arrow.*", "content.*", "cfg.*", "fs.*",
+    "jsonl.[a-d]*", "jsonl.[e-n]*", "jsonl.o*", "jsonl.[p-z]*", "json.*", "schema.a*",
+    "schema.[b-z]*", "enc.*", "gz.*", "bz2.*", "xz.*", "zst.*", "zip.[a-n]*", "zip.[o-z]*",
+    "tar.*", "csv.[a-n]*", "csv.[o-z]*", "pq.*", "arrow.*", "content.*", "cfg.*", "fs.*",
 )  # fmt: skip
 TOTAL = 313
 FULL = os.environ.get("DOLLYMIX_FULL") == "1"

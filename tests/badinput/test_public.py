@@ -95,7 +95,7 @@ def test_every_json_text_costs_its_own_line_alone(shared, tmp_path):
 def test_every_line_of_bytes_is_utf8_or_rejected(public, tmp_path):
     rows = []
     for line in (public / "utf8tests" / "utf8tests.bin").read_bytes().split(b"\n"):
-        number, kind, data = (*line.split(b":", 2), b"", b"")[:3]
+        _, kind, data = (*line.split(b":", 2), b"", b"")[:3]
         if kind in (b"valid", b"invalid"):
             rows.append((kind == b"valid", data))
     head, tail = b'{"instruction": "q", "output": "a', b'"}'
