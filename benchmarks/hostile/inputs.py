@@ -126,7 +126,7 @@ def judge(tool: str, case: Case, run: Run, usual: set[str]) -> Outcome:
         return Outcome(case, "hang")
     if _OUT_OF_MEMORY.search(run.stderr):
         return Outcome(case, "out of memory", run.last_words)
-    if run.status < 0 or (tool == "dollymix" and run.status == _FAULT_OF_DOLLYMIX):
+    if run.status < 0 or (tool.startswith("dollymix") and run.status == _FAULT_OF_DOLLYMIX):
         return Outcome(case, "crash", f"exit status {run.status}: {run.last_words}")
     # An error is right where the file holds nothing good.
     return Outcome(case, "abort" if case.accepted > 0 else "as expected", run.last_words, warned)
@@ -257,7 +257,8 @@ def main() -> None:
             )
         )
     own = [one for one in outcomes.get("dollymix", []) if not one.case.for_all]
-    _table(counted({"dollymix, its own cases": own}))
+    if own:
+        _table(counted({"dollymix, its own cases": own}))
     _table(one_bad_record(bench, arguments.only))
     for tool, found in outcomes.items():
         for kind, case, detail, warned in sorted(

@@ -122,14 +122,14 @@ def data_juicer(spec: Spec) -> Iterator[Record]:
     return _lines(Path(export))
 
 
-def dollymix(spec: Spec) -> Iterator[Record]:
+def dollymix(spec: Spec, framing: str = "auto") -> Iterator[Record]:
     """Dollymix, through its command line; a recipe where a path alone does not say it all."""
     source = spec.path
-    if spec.options or spec.adapter != "alpaca":
+    if spec.options or spec.adapter != "alpaca" or framing != "auto":
         options = {"turns": "whole"} if spec.adapter == "sharegpt" else {}
         entry = {"name": "s", "files": [spec.path], "format": spec.adapter, "options": options}
         source = "recipe.yaml"
-        recipe = {"version": 1, "sources": [{**entry, **spec.options}]}
+        recipe = {"version": 1, "sources": [{**entry, "framing": framing, **spec.options}]}
         Path(source).write_text(json.dumps(recipe), encoding="utf-8")
     allow = ["--allow-empty"] if spec.options.get("allow_empty") else []
     command = [spec.dollymix_python, "-m", "dollymix", "merge", source, "-o", "out", *allow]
@@ -139,6 +139,11 @@ def dollymix(spec: Spec) -> Iterator[Record]:
     names = {"instruction": "instruction", "input": "context", "output": "response"}
     for record in _lines(*sorted(Path("out/dolly/train").glob("*.jsonl"))):
         yield {ours: record[name] for ours, name in names.items()}
+
+
+def dollymix_declared(spec: Spec) -> Iterator[Record]:
+    """The same, told the form of the file, as the others are by the function that is called."""
+    return dollymix(spec, spec.form)
 
 
 def _lines(*paths: Path) -> Iterator[Record]:
@@ -159,6 +164,7 @@ TOOLS: dict[str, tuple[Callable[[Spec], Iterable[Record]], set[str]]] = {
     "duckdb_ignore_errors": (duckdb_ignore_errors, _COMMON),
     "data_juicer": (data_juicer, _COMMON),
     "dollymix": (dollymix, _COMMON | {"arrow"}),
+    "dollymix_declared": (dollymix_declared, _COMMON | {"arrow"}),
 }
 
 
