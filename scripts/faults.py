@@ -72,9 +72,9 @@ def kill(root: Path, short: bool, n: int | None) -> Iterator[Outcome]:
         place = Place(root / "kill", "everything", workers=2, records=300, unit=0, segment=40_000)
         yield _stopped(place, "SIGKILL", "process", n or 10)
         return
-    large = Place(root / "large", "everything", workers=2, records=66_667, unit=0, segment=16 << 20)
+    large = Place(root / "large", "decided", workers=2, records=66_667, unit=0, segment=8 << 20)
     yield _stopped(large, "SIGKILL", "process", n or 100)
-    for pipeline in ("decided", "direct"):
+    for pipeline in ("everything", "direct"):
         place = _medium(root, pipeline, 1)
         yield _stopped(place, "SIGKILL", "process", n or 100)
     place = _medium(root, "everything", 2)

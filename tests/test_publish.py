@@ -235,6 +235,19 @@ def test_nothing_is_synced_again_after_a_failed_sync(place, monkeypatch):
     assert len(synced) == 3
 
 
+def test_a_file_system_that_syncs_no_folders_can_be_built_on(place, monkeypatch):
+    real = os.fsync
+
+    def no_folders(file):
+        if os.path.isdir(f"/proc/self/fd/{file}"):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(file)
+
+    monkeypatch.setattr(publish.os, "fsync", no_folders)
+    merge(place)
+    assert dollymix.verify(place / "out").faults == []
+
+
 def test_new_folders_are_durable_with_the_build_in_them(place, monkeypatch):
     sync, synced = publish.sync_folder, []
     monkeypatch.setattr(publish, "sync_folder", lambda path: (synced.append(path), sync(path)))

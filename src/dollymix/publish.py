@@ -509,7 +509,12 @@ def _raise(error: OSError) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make a folder's entries durable."""
-    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        # A file system that knows no sync of folders has nothing more to give; nothing has failed.
+        if error.errno != errno.EINVAL:
+            raise
 
 
 def _sync(path: Path, flags: int) -> None:
