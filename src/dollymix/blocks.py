@@ -28,7 +28,8 @@ class Sink(Protocol):
 
 
 class Columns(msgspec.Struct, array_like=True):
-    """Where a unit's examples came from; `sparse` holds the fields that few of them have."""
+    """Where a unit's examples came from; `sparse` holds the fields that few of them have,
+    `hashes` the XXH3-64 of each line, as unsigned 64-bit numbers."""
 
     records: list[int]
     paths: list[str]
@@ -36,6 +37,14 @@ class Columns(msgspec.Struct, array_like=True):
     ends: list[int]
     groups: list[str]
     sparse: dict[str, list[tuple[int, Any]]]
+    hashes: bytes
+
+
+class Places(msgspec.Struct, array_like=True):
+    """The beginning of `Columns`, for whoever wants no more."""
+
+    records: list[int]
+    paths: list[str]
 
 
 class Block(msgspec.Struct, array_like=True):
@@ -81,7 +90,13 @@ class Drop(NamedTuple):
 
 
 _columns = msgspec.msgpack.Decoder(Columns)
+_places = msgspec.msgpack.Decoder(Places)
 _block = msgspec.msgpack.Decoder(Block)
+
+
+def places(columns_bytes: Any) -> Places:
+    """Record and path of each example."""
+    return _places.decode(columns_bytes)
 
 
 def append(sink: Sink, block: Block) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from dollymix.errors import DollymixError, UsageError
+from dollymix.errors import BuildError, DollymixError, InternalError, UsageError
 from dollymix.secret import told, without_secrets
 from dollymix.text import as_json, printable, quoted, shortened
 from dollymix.version import __version__
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from dollymix.collect import Progress
 
 _EVERY = 5.0
+# What loaders and libraries say, in no exception of its own, where the machine gives no more.
+_SHORTAGES = (
+    "failed to map segment",
+    "annot allocate memory",
+    "Too many open files",
+    "can't start new thread",
+)
 # Keys that nobody reads may be without number: of a source's warnings so many are listed.
 _LISTED = 20
 
@@ -53,7 +60,10 @@ def init(paths: tuple[str, ...], output: str | None, force: bool) -> None:
     if output is None:
         _out_text(draft.text)
     else:
-        Path(output).write_text(draft.text, encoding="utf-8")
+        try:
+            Path(output).write_text(draft.text, encoding="utf-8")
+        except OSError as error:
+            raise BuildError(f"{output}: cannot be written: {error.strerror}") from error
         _say(f"wrote {output}. Next: dollymix merge {output} -o OUT")
 
 
@@ -240,12 +250,13 @@ def explain(folder: str, identity: str, as_json: bool) -> None:
 
 @commands.command()
 @click.argument("folder")
+@click.option("--quick", is_flag=True, help="Names, sizes, counts and books; no digests.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
-def verify(folder: str, as_json: bool) -> None:
-    """Recheck a build: digests, books, rows and lineage, and the inputs where they are there."""
+def verify(folder: str, quick: bool, as_json: bool) -> None:
+    """Recheck a build: every byte, row and count, and the inputs where they are there."""
     from dollymix.verify import verify as check
 
-    report = check(folder)
+    report = check(folder, quick)
     if as_json:
         _out_json(report._asdict())
     else:
@@ -411,14 +422,28 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
         yield report
 
 
+class _OutputError(DollymixError):
+    """What was asked for could not be said."""
+
+
 def _out(line: str) -> None:
     """One line on standard output, with nothing in it that a terminal would act on."""
-    click.echo(printable(line))
+    _write(printable(line) + "\n")
 
 
 def _out_text(text: str) -> None:
     """Lines that this program wrote."""
-    click.echo("\n".join(map(printable, text.split("\n"))), nl=False)
+    _write("\n".join(map(printable, text.split("\n"))))
+
+
+def _write(text: str) -> None:
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _say_no_more()
+        raise _OutputError(f"standard output: cannot be written: {error.strerror}") from error
 
 
 def _out_json(value: Any) -> None:
@@ -430,68 +455,117 @@ def _out_json(value: Any) -> None:
 
 def _say(line: str) -> None:
     """One line on standard error, with no secret and nothing that a terminal would act on."""
-    click.echo(told(line), err=True)
+    # Where standard error fails, there is nowhere to say so: the work and its status count.
+    with contextlib.suppress(OSError):
+        click.echo(told(line), err=True)
 
 
 def _stop(number: int, _frame: object) -> NoReturn:
+    # A second signal ends the process at once.
+    signal.signal(number, signal.SIG_DFL)
     raise SystemExit(128 + number)
 
 
 def main() -> None:
     """Run a command and end with its exit status."""
+    _keep_standard_files()
     signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _stop)
+    try:
+        status = _status()
+        sys.stdout.flush()
+    except _OutputError as error:
+        # Said while something else was told already.
+        _say(str(error))
+        status = error.exit_status
+    except BrokenPipeError:
+        # Whoever read us has gone; nothing more can be said.
+        status = 141
+        _say_no_more()
+    except OSError as error:
+        _say(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        status = 1
+        _say_no_more()
+    raise SystemExit(status)
+
+
+def _say_no_more() -> None:
+    """What is left in the buffer goes nowhere, and not into a second failure at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _status() -> int:
+    """Run a command; the exit status."""
     try:
         # Not click's own main, which takes a closed pipe for a failure.
         with commands.make_context("dollymix", sys.argv[1:]) as context:
             commands.invoke(context)
+    except SystemExit as ended:
+        if ended.code in (130, 143):
+            _say("stopped; the same command goes on from here")
+        return ended.code if isinstance(ended.code, int) else 1
     except click.exceptions.NoArgsIsHelpError as error:
         _out_text(error.format_message() + "\n")
-        _leave(2)
+        return 2
     except click.exceptions.Exit as ended:
-        _leave(ended.exit_code)
+        return ended.exit_code
     except click.ClickException as error:
         _say(f"dollymix: {error.format_message()}")
-        _leave(2)
+        return 2
     except (click.Abort, KeyboardInterrupt):
-        _say("stopped; the same command goes on from here")
-        _leave(130)
+        return 130
+    except InternalError as error:
+        _say(_report_fault(error))
+        return error.exit_status
     except DollymixError as error:
         for line in error.args:
             _say(line)
-        _leave(error.exit_status)
-    except BrokenPipeError:
-        # Whoever read us has gone; nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        _leave(141)
-    except OSError as error:
-        _say(f"{error.filename or 'standard output'}: {error.strerror}")
-        _leave(1)
+        return error.exit_status
+    except OSError:
+        raise
+    except MemoryError:
+        _say("dollymix: ran out of memory")
+        return 1
     except Exception as error:  # the one place: a fault of ours is told as one, with a report
+        if short := _shortage(error):
+            _say(f"dollymix: the machine is short of memory, open files or processes: {short}")
+            return 1
         _say(_report_fault(error))
-        _leave(70)
-    _leave(0)
+        return 70
+    return 0
 
 
-def _leave(status: int) -> NoReturn:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = 141
-    except OSError as error:
-        _say(f"standard output: {error.strerror}")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = status or 1
-    raise SystemExit(status)
+def _shortage(error: Exception) -> str:
+    """The line in which a library says that the machine gives no more; empty where none does."""
+    lines = str(error).splitlines()
+    return next((line for line in lines if any(words in line for words in _SHORTAGES)), "")
+
+
+def _keep_standard_files() -> None:
+    """Where a standard file is closed, put one in its place that nothing goes to: else the next
+    file that is opened would be taken for it."""
+    for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)
+    # What cannot be said must not look like success: writing to this one fails.
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _report_fault(error: Exception) -> str:
     import tempfile
 
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="dollymix-fault-", suffix=".txt", delete=False, encoding="utf-8"
-    ) as file:
-        file.write(f"dollymix {__version__}, Python {sys.version}\n")
-        file.write(without_secrets("".join(traceback.format_exception(error))))
     what = f"{type(error).__name__}: {error}".split("\n")[0]
-    return f"a fault of dollymix, not of your data: {what}. The details are in {file.name}"
+    fault = f"a fault of dollymix, not of your data: {what}."
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="dollymix-fault-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(f"dollymix {__version__}, Python {sys.version}\n")
+            file.write(without_secrets("".join(traceback.format_exception(error))))
+    except OSError as failed:
+        return f"{fault} The details could not be written: {failed.strerror}"
+    return f"{fault} The details are in {file.name}"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dollymix import blocks
-from dollymix.convert import Converter, Fault, Placed, UnitResult
+from dollymix.convert import Converter, Fault, Placed, UnitResult, unreadable
 from dollymix.engine.local import engine
 from dollymix.errors import BuildError, InputError
 from dollymix.example import Dolly, identifier
@@ -23,6 +23,7 @@ from dollymix.framing import Framing, Input, Unit
 from dollymix.framing.streams import place_of, show
 from dollymix.framing.units import Units
 from dollymix.ledger import Ledger, RefusedFile, SourceCounts
+from dollymix.partition import FileCounts
 from dollymix.plan import Plan, PlannedFile
 from dollymix.publish import Stage
 from dollymix.text import printable
@@ -73,14 +74,25 @@ class Conversion:
         self._before: dict[str, Any] | None = None
         self._base = 0
         self._line = 0
+        self._file_counts: FileCounts | None = None
         self._since_segment = 0
         self._done_bytes = 0
         self._total_bytes = sum({f.input.path: f.input.size for f in plan.files}.values())
-        self.refused = [(number, item, error) for number, item, error in plan.refused]
+        # Files taken back: their number in the plan, and what their InputError says.
+        self._taken_back: list[list[Any]] = []
         for number, item, error in plan.refused:
             self._note_refused(number, item if isinstance(item, str) else item.name, error)
         for number, _ in plan.passed_over:
             self._counts(number).warn("archive.skipped_member")
+
+    @property
+    def refused(self) -> list[tuple[int, Input | str, InputError]]:
+        """Every refused file, with its source's number and why."""
+        found = list(self._plan.refused)
+        for number, *told in self._taken_back:
+            planned = self._plan.files[number]
+            found.append((planned.source, planned.input, InputError(*told)))
+        return found
 
     def _counts(self, source: int) -> SourceCounts:
         return self.ledger.sources[self._plan.recipe.sources[source].name]
@@ -100,6 +112,7 @@ class Conversion:
             self._before = state["before"]
             self._file, self._start, self._exact = state["file"], state["start"], state["exact"]
             self._base, self._line = state["base"], state["line"]
+            self._file_counts = msgspec.convert(state["file_counts"], FileCounts | None)
         except (KeyError, BuildError, OSError, msgspec.ValidationError):
             # What is left does not fit the journal: somebody else has been at it.
             self._stage.clear()
@@ -122,6 +135,7 @@ class Conversion:
                 "exact": self._exact,
                 "base": self._base,
                 "line": self._line,
+                "file_counts": self._file_counts,
             }
         )
 
@@ -151,8 +165,8 @@ class Conversion:
                 yield from Units(
                     planned.input, planned.setup.framing, place, self._unit_bytes, start, exact
                 )
-            except InputError as error:
-                yield _failing_unit(place, error)
+            except (InputError, OSError) as error:
+                yield _failing_unit(place, unreadable(planned.input.path, error))
             start, exact = None, False
 
     def _collect(self, results: Iterable[UnitResult]) -> None:
@@ -165,7 +179,7 @@ class Conversion:
                 # Everything before the unit is proven; from here on the file is scanned exactly.
                 self._start, self._exact = result.unit[2], True
                 return
-            if result.fault is not None and not planned.setup.framing.salvage:
+            if result.fault is not None and not _may_salvage(planned, result.fault):
                 raise _FileRefusedError(self._input_error(planned, result))
             self._take(planned, result)
             self._start = result.unit[3]
@@ -189,15 +203,17 @@ class Conversion:
     def _state(self) -> dict[str, Any]:
         """How far the working files and the books are."""
         return {
-            "files": self._stage.lengths(),
+            "files": self._stage.marks(),
             "ledger": deepcopy(self.ledger),
             "shards": self.shards.state(),
+            "taken_back": list(self._taken_back),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._stage.restore(state["files"])
         self.ledger = msgspec.convert(msgspec.to_builtins(state["ledger"]), Ledger)
         self.shards.restore(state["shards"], self._stage.root)
+        self._taken_back = list(state["taken_back"])
 
     def _take_back(self, error: InputError) -> None:
         """Nothing of a refused file is kept."""
@@ -206,15 +222,17 @@ class Conversion:
         self._restore(self._before)
         planned = self._plan.files[self._file]
         self._note_refused(planned.source, planned.input.name, error)
-        self.refused.append((planned.source, planned.input, error))
+        self._taken_back.append([self._file, error.reason, error.place, error.message, error.byte])
         self._next_file()
 
     def _end_file(self, planned: PlannedFile) -> None:
         counts = self._counts(planned.source)
         counts.files += 1
+        if self._file_counts is not None:
+            self._stage.file("work/files").write(msgspec.json.encode(self._file_counts) + b"\n")
         for key, number in planned.unread.items():
             counts.warn(f"unread_key.{printable(key)}", number)
-        self._check_unchanged(planned.input)
+        self.check_unchanged(planned.input)
         self._next_file()
 
     def _next_file(self) -> None:
@@ -222,16 +240,25 @@ class Conversion:
         self._before = None
         self._start, self._exact = None, False
         self._base = self._line = 0
+        self._file_counts = None
 
-    def _check_unchanged(self, item: Input) -> None:
-        status = os.stat(item.path)
-        now = status.st_size, status.st_mtime_ns, status.st_ino
+    def check_unchanged(self, item: Input) -> None:
+        """Raise InputError where a file is not any more what the plan saw."""
+        try:
+            status = os.stat(item.path)
+            now = status.st_size, status.st_mtime_ns, status.st_ino
+        except FileNotFoundError:
+            now = None
         if now != (item.size, item.mtime_ns, item.inode):
             raise InputError("io.changed", show(item.path), "was changed while it was read")
 
     def _take(self, planned: PlannedFile, result: UnitResult) -> None:
         """Write down all that came of a unit."""
         source = self._plan.recipe.sources[planned.source].name
+        if self._file_counts is None:
+            first = planned.setup.framing.start
+            self._file_counts = FileCounts(source, planned.input.name, first)
+        self._file_counts.take(self._base, result)
         self._counts(planned.source).add(result.counts)
         if result.rejected:
             self._write_rejects(planned, result)
@@ -275,6 +302,8 @@ class Conversion:
             records=1, only_rejected=1, parts=1, parts_rejected=1, rejected={_TAIL: 1}
         )
         self._counts(planned.source).add(tail)
+        assert self._file_counts is not None
+        self._file_counts.take_tail(self._base)
         self._base += 1
 
     def _write_rejects(self, planned: PlannedFile, result: UnitResult) -> None:
@@ -337,6 +366,11 @@ class Conversion:
         }
         line = Dolly(example.instruction, example.context, example.response, example.category)
         return dropped_line(place, why, msgspec.json.encode(line) + b"\n")
+
+
+def _may_salvage(planned: PlannedFile, fault: Fault) -> bool:
+    """A file that is broken may be kept as far as it is whole; a failing disk is no such thing."""
+    return planned.setup.framing.salvage and not fault.reason.startswith("io.")
 
 
 def _failing_unit(place: tuple[int, int], error: InputError) -> Unit:

@@ -6,12 +6,14 @@ stand before the unit; `record` counts from its first one until the parent adds 
 
 from __future__ import annotations
 
+import errno
 import gc
 import pickle
 from array import array
 from typing import Any
 
 import msgspec
+import xxhash
 
 from dollymix import duplicate_keys, formats, oddities
 from dollymix.blocks import Columns
@@ -20,10 +22,13 @@ from dollymix.errors import InputError
 from dollymix.example import Dolly, Example, Origin
 from dollymix.framing import CutError, Frame, Framing, Lines, SyntaxFaultError, Unit
 from dollymix.framing.units import read_frames
-from dollymix.ledger import SourceCounts, Verdict
+from dollymix.ledger import SourceCounts, Verdict, part_fault
 from dollymix.steps import GroupStep, RowStep
+from dollymix.text import printable
 
 DEFAULT_CATEGORY = "open_qa"
+# What the machine lacks is no fault of the file that was opened just then.
+_NOT_OF_A_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class FileSetup(msgspec.Struct, frozen=True):
@@ -75,6 +80,7 @@ class UnitResult(msgspec.Struct):
     """All that came of a unit. `text` holds the encoded lines, `line_ends` where each ends.
 
     With a fault, the rest is what stands whole before it. `size` is the unit's, in bytes.
+    `broken`: a record that breaks the law of conservation, and how: a fault of ours.
     """
 
     unit: tuple[int, int, int, int]
@@ -82,6 +88,7 @@ class UnitResult(msgspec.Struct):
     last: bool = False
     bad_cut: bool = False
     fault: Fault | None = None
+    broken: tuple[int, str] | None = None
     records: int = 0
     lines: int = 0
     counts: SourceCounts = msgspec.field(default_factory=SourceCounts)
@@ -130,6 +137,9 @@ class Converter:
         except SyntaxFaultError as broken:
             fault = Fault(broken.reason, broken.message, broken.byte)
             lines = broken.whole
+        except (InputError, OSError) as error:
+            why = unreadable(unit.path, error)
+            return UnitResult(place, fault=Fault(why.reason, why.message, why.byte))
         shapes = [self._shape(unit.source, name) for name in file.shapes]
         work = _Work(source, file, shapes, self._setup.group_steps)
         work.take(lines)
@@ -144,6 +154,17 @@ class Converter:
         if key not in self._shapes:
             self._shapes[key] = _Shape(name, self._setup.sources[source].options)
         return self._shapes[key]
+
+
+def unreadable(path: str, error: InputError | OSError) -> InputError:
+    """What is told of a file that could be opened, but not read to its end."""
+    if isinstance(error, InputError):
+        return error
+    if error.errno in _NOT_OF_A_FILE:
+        raise error
+    if isinstance(error, FileNotFoundError):
+        return InputError("io.changed", printable(path), "was removed while it was read")
+    return InputError("io.unreadable", printable(path), f"cannot be read: {error.strerror}")
 
 
 class _Shape:
@@ -183,6 +204,7 @@ class _Work:
         self.group_steps = [(n, group_steps[n]) for n in source.group_steps]
         self.counts = SourceCounts()
         self.fault: Fault | None = None
+        self.broken: tuple[int, str] | None = None
         self.rejected: list[Placed] = []
         self.dropped: list[Placed] = []
         self.text = bytearray()
@@ -210,7 +232,7 @@ class _Work:
             if parsed is None:
                 return
             self.records += 1
-            self._count(parsed, frame)
+            self._count(number, parsed, frame)
             for example in parsed.examples:
                 self._example(example, frame)
 
@@ -265,7 +287,7 @@ class _Work:
         recovered: formats.Parsed = shape.recover(frame.data, problem, origin, shape.options)
         return recovered
 
-    def _count(self, parsed: formats.Parsed, frame: Frame) -> None:
+    def _count(self, number: int, parsed: formats.Parsed, frame: Frame) -> None:
         counts = self.counts
         counts.parts += parsed.parts
         counts.parts_used += parsed.parts_used
@@ -279,10 +301,17 @@ class _Work:
         raw: bytes | None = None
         if parsed.verdicts:
             raw = bytes(frame.data if frame.stored is None else frame.stored)
+        paths = [example.origin.path for example in parsed.examples]
+        rejected = 0
         for verdict in parsed.verdicts:
             counts.rejected_verdict(verdict)
             self.rejected.append(Placed(verdict, frame.start, frame.end, frame.line, raw))
             raw = None
+            paths.append(verdict.origin.path)
+            rejected += verdict.parts
+        fault = part_fault(parsed.parts, parsed.parts_used, rejected, paths)
+        if fault is not None:
+            self.broken = number, fault
 
     def _example(self, example: Example, frame: Frame) -> None:
         for code in example.flags:
@@ -290,8 +319,14 @@ class _Work:
         made, changed = example, None
         for step in self.source.row_steps:
             judged = step(made)
+            if judged is not made and judged.origin != example.origin:
+                name = type(step).__module__
+                self.broken = example.origin.record, f"is given another origin by the step {name}"
             if isinstance(judged, Verdict):
-                self.counts.dropped(judged)
+                self.counts.dropped(judged.outcome, judged.step, judged.reason)
+                judged.example = msgspec.structs.replace(
+                    judged.example or made, category=self._category(made)
+                )
                 self.dropped.append(Placed(judged, frame.start, frame.end, frame.line, None))
                 return
             if judged is not made:
@@ -329,7 +364,16 @@ class _Work:
     def _columns(self) -> Columns:
         records, paths, groups = map(list, zip(*self.origins, strict=True))
         starts, ends = map(list, zip(*self.places, strict=True))
-        return Columns(records, paths, starts, ends, groups, self.sparse)
+        return Columns(records, paths, starts, ends, groups, self.sparse, self._hashes())
+
+    def _hashes(self) -> bytes:
+        """The XXH3-64 of each line without its end, by which a changed line is found later."""
+        text, digest = memoryview(self.text), xxhash.xxh3_64_intdigest
+        hashes, start = array("Q"), 0
+        for end in self.line_ends:
+            hashes.append(digest(text[start : end - 1]))
+            start = end
+        return hashes.tobytes()
 
     def _category(self, example: Example) -> str:
         asked = self.source.category
@@ -352,6 +396,7 @@ class _Work:
         self._flag_oddities()
         return UnitResult(
             place,
+            broken=self.broken,
             records=records,
             lines=lines,
             counts=self.counts,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import time
@@ -14,11 +13,22 @@ import msgspec
 
 from dollymix.collect import Conversion
 from dollymix.export import Exporter
-from dollymix.framing import Input
+from dollymix.framing import Framing, Input
 from dollymix.framing.inputs import encode_undecodable
 from dollymix.framing.streams import zstd_module
-from dollymix.manifest import SCHEMA, InputFile, Manifest, OutputFile, sha256_of, versions
+from dollymix.manifest import (
+    LOG,
+    SCHEMA,
+    InputFile,
+    Manifest,
+    OutputFile,
+    read_rows,
+    sha256_of,
+    versions,
+    write_sealed_log,
+)
 from dollymix.outputs import card
+from dollymix.partition import FileCounts
 from dollymix.plan import Plan
 from dollymix.publish import Stage
 from dollymix.version import __version__
@@ -57,7 +67,7 @@ def write_about(
     conversion: Conversion,
     outputs: list[OutputFile],
     digests: dict[str, str],
-) -> None:
+) -> Manifest:
     """Ledger, card and manifest."""
     ledger = conversion.ledger
     splits = dict.fromkeys(list(plan.recipe.splits) or ["train"], 0)
@@ -72,7 +82,7 @@ def write_about(
         recipe=_recorded(plan),
         recipe_sha256=recipe_digest(plan),
         overrides=plan.overrides,
-        inputs=_inputs(plan, conversion, digests),
+        inputs=_inputs(plan, conversion, digests, _file_counts(stage)),
         outputs=outputs,
         splits={name: rows for name, rows in splits.items() if rows},
         warnings=[*_passed_over(plan), *_empty_splits(splits)],
@@ -84,6 +94,7 @@ def write_about(
         path = stage.out / name
         manifest.outputs.append(OutputFile(name, path.stat().st_size, sha256_of(path)))
     (stage.out / "manifest.json").write_bytes(manifest.encode())
+    return manifest
 
 
 def _empty_splits(splits: dict[str, int]) -> list[str]:
@@ -115,7 +126,18 @@ def _recorded(plan: Plan) -> dict[str, Any]:
     return recorded
 
 
-def _inputs(plan: Plan, conversion: Conversion, digests: dict[str, str]) -> list[InputFile]:
+def _file_counts(stage: Stage) -> dict[tuple[str, str], FileCounts]:
+    """What was counted of each file that was not refused."""
+    counts = read_rows(stage.work, "files", FileCounts)
+    return {(file.source, file.file): file for file in counts}
+
+
+def _inputs(
+    plan: Plan,
+    conversion: Conversion,
+    digests: dict[str, str],
+    counts: dict[tuple[str, str], FileCounts],
+) -> list[InputFile]:
     found: list[InputFile] = []
     refused = {
         (number, item.name): error
@@ -126,13 +148,14 @@ def _inputs(plan: Plan, conversion: Conversion, digests: dict[str, str]) -> list
         source = plan.recipe.sources[planned.source]
         framing = planned.setup.framing
         error = refused.get((planned.source, planned.input.name))
+        counted = counts.get((source.name, planned.input.name))
         found.append(
             InputFile(
                 source=source.name,
                 file=planned.input.name,
                 bytes=planned.input.size,
                 sha256=digests[planned.input.path],
-                framing=f"{framing.kind} under `{framing.key}`" if framing.key else framing.kind,
+                framing=_framing_told(framing),
                 compression=framing.compression,
                 encoding=framing.encoding,
                 formats=planned.setup.shapes,
@@ -142,9 +165,16 @@ def _inputs(plan: Plan, conversion: Conversion, digests: dict[str, str]) -> list
                 revision=source.revision,
                 licence=source.licence,
                 refused=error.reason if error else None,
+                **(counted.told() if counted else {}),
             )
         )
     return found
+
+
+def _framing_told(framing: Framing) -> str:
+    if framing.key:
+        return f"{framing.kind} under `{framing.key}`"
+    return "tsv" if framing.kind == "csv" and framing.delimiter == "\t" else framing.kind
 
 
 def write_log(stage: Stage, plan: Plan, base: Path, started: float, workers: int) -> None:
@@ -167,5 +197,4 @@ def write_log(stage: Stage, plan: Plan, base: Path, started: float, workers: int
         "python": platform.python_version(),
         "base": str(base),
     }
-    with open(stage.out / "build.log.jsonl", "w", encoding="utf-8") as log:
-        log.writelines(json.dumps(event, ensure_ascii=True) + "\n" for event in (*inputs, built))
+    write_sealed_log(stage.out / LOG, [*inputs, built])

@@ -85,8 +85,8 @@ def _key_ends(data: Any) -> Any:
 
 def _is_even(data: Any, quote: int) -> bool:
     """True behind an even number of backslashes, where the quote does end its string."""
-    at = quote
-    while data[at - 1] == _BACKSLASH:
+    text, at = memoryview(data), quote
+    while text[at - 1] == _BACKSLASH:
         at -= 1
     return (quote - at) % 2 == 0
 

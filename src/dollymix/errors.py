@@ -5,6 +5,7 @@
     │   └── RecipeError       every fault of a recipe at once
     ├── BuildError            nothing was published                     exit 1
     │   ├── InputError        a file that cannot be read
+    │   ├── StoppedError      the machine, not the data: the next run goes on from there
     │   └── CheckError        a finished build does not hold
     └── InternalError         a fault of ours                           exit 70
 
@@ -48,6 +49,10 @@ class RecipeError(UsageError):
 
 class BuildError(DollymixError):
     """The build stopped and published nothing."""
+
+
+class StoppedError(BuildError):
+    """The build was stopped by something that is not in its data; what is done is kept."""
 
 
 class InputError(BuildError):

@@ -178,7 +178,11 @@ class Lineage:
             path = self._out / self._name
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(
-                path, self._schema, compression="zstd", use_dictionary=["source", "file", "licence"]
+                path,
+                self._schema,
+                compression="zstd",
+                use_dictionary=["source", "file", "licence"],
+                write_page_checksum=True,
             )
         arrays = []
         for field in self._schema:
@@ -209,7 +213,7 @@ def _schema(pa: Any) -> Any:
         [
             ("id", text), ("source", text), ("file", text), ("record", number), ("path", text),
             ("byte_start", number), ("byte_end", number), ("row_group", number), ("row", number),
-            ("copy", pa.int32()), ("steps", texts),
+            ("copy", pa.int32()), ("line_xxh3", pa.uint64()), ("steps", texts),
             ("licence", text), ("group", text), ("flags", texts), ("system", text),
             ("history", text), ("after", text), ("tools", text), ("rejected", text),
             ("answer_start", number), ("meta", text),
@@ -233,6 +237,7 @@ def lineage_rows(names: Names, block: Block, columns: Columns) -> dict[str, list
         **dict.fromkeys(("byte_start", "byte_end", "row_group", "row"), [None] * count),
         **place_columns(columns.starts, columns.ends, names.framings[block.file]),
         "copy": [0] * count,
+        "line_xxh3": memoryview(columns.hashes).cast("Q").tolist(),
         "licence": [names.licence] * count,
         "group": [group or None for group in columns.groups],
     }
@@ -339,8 +344,7 @@ class Exporter:
         ends = block.ends()
         for drop in gone:
             row = drop.ordinal - first
-            table: dict[str, int] = getattr(counts, drop.why.outcome)
-            table[drop.why.reason] = table.get(drop.why.reason, 0) + 1
+            counts.dropped(drop.why.outcome, drop.why.step, drop.why.reason)
             line = text[ends[row - 1] if row else 0 : ends[row]]
             self._write_drop(drop, rows, row, line, index)
         lost = {drop.ordinal - first for drop in gone}

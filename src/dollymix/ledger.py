@@ -53,6 +53,19 @@ def reject(
     )
 
 
+def part_fault(parts: int, used: int, rejected: int, paths: list[str]) -> str | None:
+    """Why the parts of a record are not in exactly one place each; None where they are.
+
+    `paths`: those of its examples and of its verdicts.
+    """
+    if parts != used + rejected:
+        return f"has {parts} parts, of which {used} are used and {rejected} are rejected"
+    if len(set(paths)) != len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        return f"has its part `{twice}` in two places"
+    return None
+
+
 class RefusedFile(msgspec.Struct):
     """A file that was left out as a whole; `byte` is where reading stopped."""
 
@@ -93,15 +106,13 @@ class SourceCounts(msgspec.Struct):
             else:
                 setattr(self, name, mine + theirs)
 
-    def dropped(self, verdict: Verdict) -> None:
+    def dropped(self, outcome: Outcome, step: str, reason: str) -> None:
         """Count one verdict on an example that had been made."""
-        if verdict.outcome == "not_sampled":
+        if outcome == "not_sampled":
             self.not_sampled += 1
             return
-        table: dict[str, int] = getattr(self, verdict.outcome)
-        key = verdict.reason
-        if verdict.outcome == "filtered":
-            key = f"{verdict.step}/{verdict.reason}"
+        table: dict[str, int] = getattr(self, outcome)
+        key = f"{step}/{reason}" if outcome == "filtered" else reason
         table[key] = table.get(key, 0) + 1
 
     def rejected_verdict(self, verdict: Verdict) -> None:

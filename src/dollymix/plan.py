@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ from typing import Any
 import msgspec
 
 from dollymix import formats, recipe, steps
-from dollymix.convert import FileSetup, Setup, SourceSetup
+from dollymix.convert import FileSetup, Setup, SourceSetup, unreadable
 from dollymix.detect import detect, sample_records
 from dollymix.errors import BuildError, InputError, UsageError
 from dollymix.example import Origin
 from dollymix.export import Names
 from dollymix.framing import Input, Reading
 from dollymix.framing.archives import is_passed_over
-from dollymix.framing.inputs import list_inputs
+from dollymix.framing.inputs import STDIN, list_inputs
 from dollymix.framing.streams import show
 from dollymix.manifest import sha256_of, versions
 from dollymix.version import __version__
@@ -88,7 +89,9 @@ def read_recipe(
     if isinstance(source, recipe.Recipe):
         asked = source
     elif isinstance(source, list):
-        asked = recipe.from_paths([Path(path) for path in source])
+        # `./-` is a file of that name, which a Path does not tell from `-`.
+        texts = [os.fspath(path) for path in source]
+        asked = recipe.from_paths([Path(t) if t == STDIN else Path(t).absolute() for t in texts])
     else:
         path = Path(source)
         base = path.absolute().parent
@@ -123,24 +126,37 @@ def make_plan(
             refused.append((number, error.place, error))
             continue
         before = len(files) + len(refused)
+        no_data: list[tuple[Input, InputError]] = []
         for item in inputs:
             try:
                 files.append(_plan_file(number, source, item))
-            except InputError as error:
-                if error.reason == "input.empty" and source.allow_empty:
+            except (InputError, OSError) as error:
+                why = unreadable(item.path, error)
+                if why.reason == "input.empty" and source.allow_empty:
                     continue
-                if is_passed_over(item.member, error):
-                    passed_over.append((number, error))
+                if is_passed_over(item.member, why):
+                    no_data.append((item, why))
                 else:
-                    refused.append((number, item, error))
-        if passed_over and before == len(files) + len(refused):
-            refused.append((number, inputs[0], passed_over.pop()[1]))
+                    refused.append((number, item, why))
+        if no_data and before == len(files) + len(refused):
+            refused.append((number, *no_data.pop()))
+        passed_over += [(number, why) for _, why in no_data]
     if refused and asked.on_bad_file == "stop":
-        if len(refused) == 1:
-            raise refused[0][2]
-        raise BuildError(*(str(error) for _, _, error in refused))
+        first = _first_of_each(refused)
+        if len(first) == 1:
+            raise first[0]
+        raise BuildError(*map(str, first))
     setups, names = _setups(asked, files)
     return Plan(asked, overrides, files, setups, names, refused, passed_over)
+
+
+def _first_of_each(refused: list[tuple[int, Input | str, InputError]]) -> list[InputError]:
+    """The errors; of an archive whose members are refused for one reason, the first alone."""
+    found: dict[tuple[str, str], InputError] = {}
+    for _, item, error in refused:
+        place = item.path if isinstance(item, Input) else error.place
+        found.setdefault((place, error.reason), error)
+    return list(found.values())
 
 
 def _plan_file(number: int, source: recipe.Source, item: Input) -> PlannedFile:
@@ -258,6 +274,13 @@ def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Pre
     return found
 
 
+def _digest(path: str) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
 class InputDigests:
     """The digests of the input files, taken beside the conversion."""
 
@@ -273,7 +296,7 @@ class InputDigests:
     def _run(self) -> None:
         try:
             for path in self._paths:
-                self._found[path] = sha256_of(path)
+                self._found[path] = _digest(path)
         except Exception as error:  # told to the build when it asks
             self._error = error
 

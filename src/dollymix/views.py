@@ -33,7 +33,7 @@ def write_parquet(out: Path, shards: Iterable[OutputFile]) -> list[OutputFile]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (
             open(out / shard.file, "rb") as lines,
-            pq.ParquetWriter(path, schema, compression="zstd") as writer,
+            pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer,
         ):
             while batch := b"".join(islice(lines, ROW_GROUP)):
                 read = pj.ReadOptions(use_threads=False, block_size=len(batch) + 1)

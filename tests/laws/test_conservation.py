@@ -1,13 +1,29 @@
 """Law 1: every part is in exactly one place, and the books say which."""
 
+import json
+import os
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 import dollymix
-from tests.laws.builds import DOLLY_KEYS, Build, scratch
+from dollymix.collect import Conversion
+from dollymix.convert import Converter
+from dollymix.export import Exporter, Lineage, lineage_rows
+from dollymix.formats import sharegpt
+from dollymix.framing.units import Units
+from dollymix.ledger import reject
+from dollymix.steps import required_text
+from tests.laws.builds import DOLLY_KEYS, Build, leftovers, scratch, write_recipe, write_rows
 from tests.laws.strategies import PLAIN_ROWS, UNIT_BYTES, Case, cases, parts_of
 
 LOST = ("filtered", "duplicate", "contaminated")
@@ -144,3 +160,327 @@ def test_the_manifest_lists_every_file_with_its_rows(case, unit_bytes):
     }
     assert all(rows.values())
     assert sum(build.manifest["splits"].values()) == sum(rows.values())
+
+
+@given(cases(), st.sampled_from(UNIT_BYTES))
+def test_the_manifest_says_of_each_file_what_an_independent_recount_finds(case, unit_bytes):
+    with scratch() as folder:
+        build = built(case, folder, unit_bytes)
+    told = {(entry["source"], entry["file"]): entry for entry in build.manifest["inputs"]}
+    examples = [row for _, row in build.written()] + build.dropped
+    for source in case.sources:
+        for member in source.members():
+            entry = told.pop((source.name, member.name))
+            parts = [parts_of(source.form, text) for text in member.records]
+            ids = [row["id"] for row in examples if _file(row) == (source.name, member.name)]
+            lost = [row["id"] for row in build.rejects if _file(row) == (source.name, member.name)]
+            assert entry["records"] == len(parts)
+            assert entry["parts"] == sum(parts)
+            assert entry["empty"] == parts.count(0)
+            assert (entry["examples"], entry["rejects"]) == (len(ids), len(lost))
+            assert entry["examples_xxh3"] == _fingerprint(ids)
+            assert entry["rejects_xxh3"] == _fingerprint(lost)
+    assert told == {}
+
+
+def _file(row: dict) -> tuple[str, str]:
+    return row["source"], row["file"]
+
+
+def _fingerprint(ids: list[str]) -> str:
+    return f"{sum(xxhash.xxh3_64_intdigest(i.encode()) for i in ids) % 2**64:016x}"
+
+
+# --- a build whose code breaks the law publishes nothing -------------------------------------
+
+
+@pytest.fixture
+def place():
+    """A folder with conversations of two pairs, of which some are equal, blank or broken."""
+    with scratch() as folder:
+        turns = [("human", "q{n}"), ("gpt", "a{n}"), ("human", "r{n}"), ("gpt", "b{n}")]
+        with open(folder / "chat.jsonl", "w") as file:
+            for n in range(40):
+                said = [{"from": r, "value": v.format(n=n % 35)} for r, v in turns]
+                said[3]["value"] = " " if n == 7 else said[3]["value"]
+                file.write(json.dumps({"conversations": said}) + "\n")
+            file.write("no json\n")
+        yield folder
+
+
+STEPS = ["exact_duplicates"]
+DIRECT: list[str] = []
+
+
+def broken(folder: Path, steps: list[str], unit_bytes: int = 2000) -> str:
+    """What the build says that stops; nothing is published, nothing is left over."""
+    recipe = {"sources": [{"name": "s", "files": ["chat.jsonl"], "format": "sharegpt"}]}
+    path = write_recipe(folder, {**recipe, "steps": steps})
+    with pytest.raises(dollymix.InternalError) as caught:
+        dollymix.merge(path, folder / "out", workers=1, unit_bytes=unit_bytes)
+    assert not (folder / "out").exists()
+    assert leftovers(folder / "out") == []
+    return str(caught.value)
+
+
+def change_result(monkeypatch, owner: Any, name: str, change: Callable[[Any], Any]) -> None:
+    """Let a function's result be changed."""
+    function = getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *a, **k: change(function(*a, **k)))
+
+
+def miscount(parsed):
+    """One record has a part more than it is told to have."""
+    if parsed.examples and parsed.examples[0].instruction == "q30":
+        parsed.parts += 1
+    return parsed
+
+
+def double(parsed):
+    """One record's first part becomes two examples."""
+    if parsed.examples and parsed.examples[0].instruction == "q30":
+        parsed.examples.append(parsed.examples[0])
+    return parsed
+
+
+def lose(parsed):
+    """One record's verdict is forgotten."""
+    parsed.verdicts.clear()
+    return parsed
+
+
+def overlap(parsed):
+    """One record's example is rejected as well, and its parts are counted twice."""
+    if parsed.examples and parsed.examples[0].instruction == "q30":
+        parsed.verdicts.append(reject(parsed.examples[0].origin, "conversations[1]", "x.y", ""))
+        parsed.parts += 1
+    return parsed
+
+
+@pytest.mark.parametrize(
+    ("change", "record", "what"),
+    [
+        (miscount, 30, "has 5 parts, of which 4 are used and 0 are rejected"),
+        (double, 30, "has its part `conversations[1]` in two places"),
+        (lose, 7, "has 4 parts, of which 2 are used and 0 are rejected"),
+        (overlap, 30, "has its part `conversations[1]` in two places"),
+    ],
+)
+def test_a_format_that_loses_a_part_stops_the_build(place, monkeypatch, change, record, what):
+    change_result(monkeypatch, sharegpt, "parse", change)
+    assert broken(place, DIRECT) == f"s/chat.jsonl#{record}: {what}. Nothing is published"
+
+
+def test_a_step_that_gives_an_example_another_origin_stops_the_build(place, monkeypatch):
+    def moved(self, example):
+        if example.instruction != "q30":
+            return example
+        origin = structs.replace(example.origin, record=0)
+        return structs.replace(example, origin=origin)
+
+    monkeypatch.setattr(required_text.Step, "__call__", moved)
+    assert broken(place, ["required_text"]).startswith(
+        "s/chat.jsonl#30: is given another origin by the step dollymix.steps.required_text"
+    )
+
+
+def test_a_unit_that_is_lost_stops_the_build(place, monkeypatch):
+    iterate = Units.__iter__
+    monkeypatch.setattr(Units, "__iter__", lambda self: skip(iterate(self), 1))
+    assert "but the record before it ends at" in broken(place, DIRECT)
+
+
+def test_a_unit_that_comes_twice_stops_the_build(place, monkeypatch):
+    iterate = Units.__iter__
+    monkeypatch.setattr(
+        Units, "__iter__", lambda self: (u for unit in iterate(self) for u in (unit, unit))
+    )
+    assert "but the record before it ends at" in broken(place, DIRECT)
+
+
+def skip(units, number):
+    """The units without one."""
+    return (unit for n, unit in enumerate(units) if n != number)
+
+
+def test_records_that_are_not_counted_stop_the_build(place, monkeypatch):
+    def one_less(result):
+        result.counts.with_examples -= 1
+        return result
+
+    change_result(monkeypatch, Converter, "_convert", one_less)
+    assert broken(place, DIRECT).startswith("s/chat.jsonl#0: of the ")
+
+
+def test_examples_that_get_lost_between_worker_and_parent_stop_the_build(place, monkeypatch):
+    def one_less(result):
+        result.counts.examples += 1
+        return result
+
+    change_result(monkeypatch, Converter, "_convert", one_less)
+    assert broken(place, DIRECT).startswith("s/chat.jsonl#0: from here on ")
+
+
+def rows_changed(monkeypatch, change: Callable[[dict[str, list]], None]) -> None:
+    """Let rows of lineage be changed on their way to disk."""
+    add = Lineage.add
+
+    def changed(self, rows):
+        rows = {name: list(values) for name, values in rows.items()}
+        if "s/chat.jsonl#12.conversations[1]" in rows["id"]:
+            change(rows)
+        return add(self, rows)
+
+    monkeypatch.setattr(Lineage, "add", changed)
+
+
+def at(rows: dict[str, list], path: str = "conversations[1]") -> int:
+    """The row of record 12."""
+    return rows["id"].index(f"s/chat.jsonl#12.{path}")
+
+
+def lose_row(rows):
+    row = at(rows)
+    for values in rows.values():
+        del values[row]
+
+
+def lose_record(rows):
+    for path in ("conversations[1]", "conversations[3]"):
+        row = at(rows, path)
+        for values in rows.values():
+            del values[row]
+
+
+def double_row(rows):
+    row = at(rows)
+    for values in rows.values():
+        values.append(values[row])
+
+
+def take_the_place_of_another(rows):
+    one, other = at(rows), at(rows, "conversations[3]")
+    for values in rows.values():
+        values[one] = values[other]
+
+
+def move_to_another_record(rows):
+    rows["record"][at(rows)] = 13
+
+
+def move_behind_the_end(rows):
+    row = at(rows)
+    rows["record"][row] = 41
+    rows["id"][row] = "s/chat.jsonl#41.conversations[1]"
+
+
+def move_to_another_file(rows):
+    row = at(rows)
+    rows["file"][row] = "other.jsonl"
+    rows["id"][row] = "s/other.jsonl#12.conversations[1]"
+
+
+ROW = "s/chat.jsonl#12.conversations[1]"
+
+
+@pytest.mark.parametrize("steps", [DIRECT, STEPS])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lose_row, [f"{ROW}: is neither written nor dropped"]),
+        (lose_record, ["s/chat.jsonl#12: is neither written, rejected nor dropped"]),
+        (double_row, [f"{ROW}: stands in two places"]),
+        (
+            take_the_place_of_another,
+            ["s/chat.jsonl#12.conversations[3]: stands in two places", f"{ROW}: is neither"],
+        ),
+        (move_to_another_record, [f"lineage/train/00000.parquet, id {ROW}: is not that of"]),
+        (move_behind_the_end, ["s/chat.jsonl#41.conversations[1]: is behind the last record"]),
+        (move_to_another_file, ["s/other.jsonl#12.conversations[1]: stands in lineage/"]),
+    ],
+)
+def test_lineage_that_is_not_what_was_read_stops_the_build(place, monkeypatch, steps, change, told):
+    rows_changed(monkeypatch, change)
+    said = broken(place, steps)
+    assert "nothing is published" in said
+    for words in told:
+        assert words in said
+
+
+def test_a_drop_that_is_not_written_stops_the_build(place, monkeypatch):
+    monkeypatch.setattr(Exporter, "_write_drop", lambda *_: None)
+    said = broken(place, STEPS)
+    assert "s/chat.jsonl#35: is neither written, rejected nor dropped" in said
+    assert "ledger.json: s: duplicate is {'duplicate.exact': 10}" in said
+
+
+def test_an_example_that_is_dropped_and_written_stops_the_build(place, monkeypatch):
+    block = Exporter._block
+
+    def keep_all(self, block_, text, gone, *others):
+        # The books and dropped.jsonl.zst say that they are gone, and they are written all the same.
+        block(self, block_, text, gone, *others)
+        if gone:
+            rows = lineage_rows(self._sources[0], block_, block_.columns())
+            row = gone[0].ordinal - others[0]
+            ends = block_.ends()
+            line = text[ends[row - 1] if row else 0 : ends[row]]
+            self._emit(0, {name: [v[row]] for name, v in rows.items()}, line, [len(line)])
+
+    monkeypatch.setattr(Exporter, "_block", keep_all)
+    assert "stands in two places" in broken(place, STEPS, unit_bytes=1 << 20)
+
+
+def test_a_reject_that_is_not_written_stops_the_build(place, monkeypatch):
+    monkeypatch.setattr(Conversion, "_write_rejects", lambda *_: None)
+    said = broken(place, DIRECT)
+    assert "s/chat.jsonl#40: is neither written, rejected nor dropped" in said
+    assert "2 parts of it were rejected, other than the 0 that are there" in said
+
+
+def test_rejects_that_are_written_twice_stop_the_build(place, monkeypatch):
+    write = Conversion._write_rejects
+
+    def twice(self, *arguments):
+        write(self, *arguments)
+        write(self, *arguments)
+
+    monkeypatch.setattr(Conversion, "_write_rejects", twice)
+    assert "stands in two places" in broken(place, DIRECT)
+
+
+def test_a_fault_of_ours_ends_the_command_with_70_and_a_report(place, tmp_path):
+    (tmp_path / "losing.py").write_text(
+        "from dollymix.formats.alpaca import *\n"
+        "from dollymix.formats import alpaca\n"
+        "def parse(row, raw, origin, options):\n"
+        "    parsed = alpaca.parse(row, raw, origin, options)\n"
+        "    parsed.parts += origin.record == 3\n"
+        "    return parsed\n"
+    )
+    write_rows(place / "rows.jsonl", 10)
+    write_recipe(place, {"sources": [{"name": "s", "format": "x.losing", "files": ["rows.jsonl"]}]})
+    (tmp_path / "x").mkdir()
+    (tmp_path / "losing.py").rename(tmp_path / "x" / "losing.py")
+    command = [
+        sys.executable,
+        "-m",
+        "dollymix",
+        "merge",
+        "recipe.yaml",
+        "-o",
+        "out",
+        "--workers",
+        "2",
+    ]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+        "TMPDIR": str(tmp_path),
+    }
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
+    assert done.returncode == 70, done.stderr
+    assert "s/rows.jsonl#3: has 2 parts, of which 1 are used and 0 are rejected" in done.stderr
+    assert "Traceback" not in done.stderr
+    (report,) = tmp_path.glob("dollymix-fault-*.txt")
+    assert str(report) in done.stderr
+    assert not (place / "out").exists()

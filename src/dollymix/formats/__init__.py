@@ -197,7 +197,7 @@ def read_beside(row: Foreign, supported: tuple[str, ...]) -> Beside | Problem:
     found = _NOTHING_BESIDE
     for name in _FOREIGN:
         raw: Raw | UnsetType = getattr(row, name)
-        if raw is UNSET or bytes(raw) in _ABSENT:
+        if raw is UNSET or _is_absent(bytes(raw)):
             continue
         if name not in supported:
             return Problem(
@@ -211,6 +211,11 @@ def read_beside(row: Foreign, supported: tuple[str, ...]) -> Beside | Problem:
         if problem is not None:
             return problem
     return found
+
+
+def _is_absent(raw: bytes) -> bool:
+    # Blanks may stand inside empty brackets.
+    return raw in _ABSENT or (raw[:1] in b"[{" and raw.translate(None, b" \t\r\n") in _ABSENT)
 
 
 _ROW_SUPPORTS = ("system", "history", "tools", "rejected")

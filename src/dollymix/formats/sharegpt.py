@@ -115,6 +115,7 @@ _row = msgspec.json.Decoder(LooseRow)
 _turn = msgspec.json.Decoder(Turn)
 _exchange = msgspec.json.Decoder(Exchange)
 _object = msgspec.json.Decoder(dict[str, Raw])
+_BOTH = Problem("schema.duplicate_field", "conversation", "stands beside `conversations`")
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(_INSTRUCTION, "instruction"),
     **dict.fromkeys(_RESPONSE, "response"),
@@ -136,9 +137,8 @@ def kinds(options: Options) -> dict[str, Kind]:
 def parse(row: Row, raw: Any, origin: Origin, options: Options) -> Parsed:
     """The examples and verdicts of one conversation."""
     if row.conversations and row.conversation:
-        problem = Problem("schema.duplicate_field", "conversation", "stands beside `conversations`")
-        return only_rejected(origin, problem)
-    if row.conversations is not UNSET:
+        return only_rejected(origin, _BOTH)
+    if row.conversations is not UNSET and not row.conversation:
         return _conversation(row, list(row.conversations), raw, origin, options)
     if row.conversation is not UNSET:
         return _exchanges(row, row.conversation, raw, origin, options)
@@ -150,7 +150,9 @@ def recover(raw: Any, problem: Problem, origin: Origin, options: Options) -> Par
     row = decode_part(raw, _row.decode)
     if isinstance(row, Problem):
         return only_rejected(origin, problem)
-    if row.conversations is not UNSET:
+    if row.conversations and row.conversation:
+        return only_rejected(origin, _BOTH)
+    if row.conversations is not UNSET and not row.conversation:
         turns = [decode_part(turn, _turn.decode) for turn in row.conversations]
         return _conversation(row, turns, raw, origin, options)
     if row.conversation is not UNSET:
@@ -425,13 +427,13 @@ def _oddities(roles: list[Kind]) -> tuple[str, ...]:
     return tuple(flag for flag, holds in flags.items() if holds)
 
 
-def _extra(turn: Raw) -> Raw:
+def _extra(turn: Raw) -> Raw | UnsetType:
     try:
         keys = _object.decode(turn)
     except FAILURES as error:
         raise AssertionError(explain_failure(turn, error)) from error
     other = {key: value for key, value in keys.items() if key not in ("from", "value")}
-    return Raw(msgspec.json.encode(other)) if other else Raw(b"")
+    return Raw(msgspec.json.encode(other)) if other else UNSET
 
 
 def _blank_side(question: Turn, answer: Turn) -> str:
@@ -469,7 +471,7 @@ def render(example: Example) -> dict[str, object]:
 
 
 def _rendered(message: Message) -> dict[str, Any]:
-    extra: dict[str, Any] = _object.decode(message.extra) if bytes(message.extra) else {}
+    extra: dict[str, Any] = {} if message.extra is UNSET else _object.decode(message.extra)
     kind = _KINDS.get(message.role)
     role = {"instruction": "human", "response": "gpt"}.get(kind or "", message.role)
     return {"from": role, "value": message.content, **extra}

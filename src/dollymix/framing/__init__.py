@@ -103,7 +103,8 @@ class Unit(msgspec.Struct):
     Either a range of a plain file (`path`, `end`) or the bytes themselves (`data`; of a document
     with one byte to spare before them). `start` counts decompressed bytes, of a columnar file
     rows; there `block` is the row group and the first row in it. `last` marks the unit that runs
-    to the end of the file, `too_large` one line that is longer than may be held: it has no bytes.
+    to the end of the file, `too_large` one line that is longer than may be held: its bytes are its
+    line end alone.
     """
 
     source: int

@@ -214,9 +214,14 @@ class _Forward:
         return taken
 
     def check_end(self) -> None:
-        """A tar ends in blocks of zeros; without them members may be missing."""
+        """A tar ends in blocks of zeros; without them, or behind them, members may be missing."""
         if not self._zeros:
             raise tarfile.ReadError("its end is missing")
+        # To the end of a packed tar, too: only there its checksum is compared.
+        while rest := self._take(_ATTRIBUTE_BYTES):
+            if rest.strip(b"\x00"):
+                message = "has other data behind its end"
+                raise InputError("archive.inconsistent", self._place, message)
 
     def close(self) -> None:
         self._reader.close()

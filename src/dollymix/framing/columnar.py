@@ -67,6 +67,14 @@ def batches(source: Input, kind: Kind, start: int = 0) -> Iterator[Batch]:
                 yield Batch(_pack(part), part.num_rows, group, row + skip + first)
 
 
+def read_row(source: Input, kind: Kind, group: int, row: int) -> bytes:
+    """One row as JSON; empty where there is none."""
+    for batch in batches(source, kind):
+        if batch.group == group and batch.row <= row < batch.row + batch.rows:
+            return bytes(frames(batch.data, group, batch.row).frames[row - batch.row].data)
+    return b""
+
+
 def _parts(batch: Any) -> Iterator[tuple[int, Any]]:
     """A batch cut into parts of a few MiB."""
     if not batch.num_rows:
@@ -101,25 +109,14 @@ def frames(data: Any, group: int, first: int) -> Lines:
 
 def _values(column: Any) -> list[Any]:
     """The values of a column; text that is not UTF-8 keeps its bytes as lone surrogates."""
-    import pyarrow as pa
-
     try:
         values: list[Any] = column.to_pylist()
     except UnicodeDecodeError:
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        stored = column.view(pa.large_binary() if _is_large(column.type) else pa.binary())
         return [
             value if value is None else value.decode("utf-8", "surrogateescape")
-            for value in stored.to_pylist()
+            for value in _as_stored(column).to_pylist()
         ]
     return values
-
-
-def _is_large(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_large_string(kind))
 
 
 def _as_json(record: dict[str, Any]) -> bytes:
@@ -175,16 +172,23 @@ class _Arrow:
 
 def _checked(batch: Any) -> Any:
     """The batch, its offsets proven to be inside it; text is checked value by value later."""
+    for column in batch.columns:
+        column.validate()
+        _as_stored(column).validate(full=True)
+    return batch
+
+
+def _as_stored(column: Any) -> Any:
+    """The column, its text as bytes, which need not be UTF-8."""
     import pyarrow as pa
 
-    for column in batch.columns:
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            kind = pa.large_binary() if _is_large(column.type) else pa.binary()
-            column.validate()
-            column.view(kind).validate(full=True)
-        else:
-            column.validate(full=True)
-    return batch
+    types = pa.types
+    if types.is_dictionary(column.type):
+        words = _as_stored(column.dictionary)
+        return pa.DictionaryArray.from_arrays(column.indices, words, safe=False)
+    if types.is_large_string(column.type):
+        return column.view(pa.large_binary())
+    return column.view(pa.binary()) if types.is_string(column.type) else column
 
 
 @contextmanager

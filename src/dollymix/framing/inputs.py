@@ -136,6 +136,14 @@ def _open_archive(path: str, name: str, limits: Limits) -> list[Input]:
     return [plain]
 
 
+def reopen(path: str, name: str, member: str) -> Input:
+    """An input that a build has read. Raises InputError where its archive has no such member."""
+    for item in _open_archive(path, name.partition("!")[0], Limits()):
+        if item.member == member:
+            return item
+    raise InputError("io.changed", show(path), f"holds no member {show(member)} any more")
+
+
 def _sorted(members: list[Member]) -> list[Member]:
     return sorted(members, key=lambda member: encode_name(member.name))
 

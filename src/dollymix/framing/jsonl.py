@@ -55,13 +55,14 @@ def _decoded_frames(data: bytes, start: int, encoding: str) -> Lines:
         end = find_newline(data, encoding, position)
         end = end if 0 <= end <= size else size
         stored = data[position:end]
+        stored = stored.removesuffix(newline(encoding))
         try:
             line = _decode(stored, encoding).encode()
         except UnicodeDecodeError as error:
             refused[len(found)] = Problem("encoding.invalid", "", _not_in(encoding, error))
             line = stored
         if line.strip(b" \t\r\n"):
-            found.append(Frame(line, start + position, start + end, number))
+            found.append(Frame(line, start + position, start + position + len(stored), number))
         position, number = end, number + 1
     if size < len(data):
         message = f"is half a character of {encoding} at the file's end"

@@ -96,7 +96,7 @@ def sniff(source: Input, keys: tuple[str, ...], reading: Reading) -> Sample:
     bom, stored = _encoding(raw, reading.encoding, place)
     text = _as_utf8(raw[bom:], stored, whole, place)
     if not text.strip(_SPACE):
-        if not whole:
+        if not whole and not _is_blank_to_the_end(source, compression, reading):
             message = "begins with blanks only: no text that is read"
             raise InputError("format.binary", place, message)
         raise InputError("input.empty", place, "holds no record. Set `allow_empty: true` if it may")
@@ -218,6 +218,18 @@ def _beginning(source: Input, compression: Compression, reading: Reading) -> tup
         return b"".join(pieces), not _next_piece(reader, salvage=reading.salvage)
     finally:
         reader.close()
+
+
+def _is_blank_to_the_end(source: Input, compression: Compression, reading: Reading) -> bool:
+    """True where nothing but blanks follows. A bomb of blanks is told as a bomb."""
+    reader = open_stream(source, Framing("jsonl", compression, limits=reading.limits))
+    try:
+        while piece := reader.read():
+            if piece.strip(_SPACE):
+                return False
+    finally:
+        reader.close()
+    return True
 
 
 def _next_piece(reader: Reader, *, salvage: bool) -> bytes:

@@ -131,10 +131,7 @@ class _Stream:
         return self._plain() if compression == "none" else self._unpack(compression, self._read)
 
     def _read(self) -> bytes:
-        try:
-            return self._file.read(PIECE)
-        except OSError as error:
-            raise self._error("io.read", f"cannot be read: {error.strerror}") from error
+        return self._file.read(PIECE)
 
     def _plain(self) -> Iterator[bytes]:
         while piece := self._read():
@@ -338,14 +335,11 @@ def read_range(path: str, start: int, end: int) -> bytearray:
 def read_into(path: str, start: int, view: memoryview) -> None:
     """Fill the view from the byte `start` on. Raises InputError where the file is too short."""
     filled = 0
-    try:
-        with open(path, "rb", buffering=0) as file:
-            file.seek(start)
-            while filled < len(view):
-                count = file.readinto(view[filled:])
-                if not count:
-                    message = "became shorter while it was read"
-                    raise InputError("io.changed", show(path), message, start + filled)
-                filled += count
-    except OSError as error:
-        raise InputError("io.read", show(path), f"cannot be read: {error.strerror}") from error
+    with open(path, "rb", buffering=0) as file:
+        file.seek(start)
+        while filled < len(view):
+            count = file.readinto(view[filled:])
+            if not count:
+                message = "became shorter while it was read"
+                raise InputError("io.changed", show(path), message, start + filled)
+            filled += count

@@ -31,6 +31,7 @@ UNIT_BYTES = 1 << 20
 _WINDOW = 1 << 16
 # A plain file without candidate cuts over so many units is scanned exactly instead.
 _MAX_STRETCH = 16
+_TOO_LARGE = "has a record of more than {} bytes. `limits: {{record_bytes: N}}` allows more"
 
 
 class Units:
@@ -81,7 +82,8 @@ class Units:
         """Ranges of a plain file; each cut is looked for in a small window."""
         position, size = self.start, self.source.size
         if self.framing.kind == "object":
-            self._check_size(size - position, position)
+            if size - position > self._limit() + UNIT_BYTES:
+                raise self._fault("record.too_large", _TOO_LARGE.format(self._limit()), position)
             yield self._unit(position, size, last=True)
             return
         with open(self.source.path, "rb", buffering=0) as file:
@@ -105,7 +107,8 @@ class Units:
             if cut - position - before > self.framing.limits.record_bytes + 1:
                 if before:
                     yield self._unit(position, position + before)
-                yield self._unit(position + before, cut, last=last, too_large=True)
+                line_end = b"\n" if os.pread(file, 1, cut - 1) == b"\n" else b""
+                yield self._unit(position + before, cut, data=line_end, last=last, too_large=True)
                 return
         yield self._unit(position, cut, last=last)
 
@@ -155,8 +158,16 @@ class Units:
                     yield self._unit(position, end, data=data)
                     position = end
                 if len(buffer) > self.framing.limits.record_bytes + self.unit_bytes:
-                    position, buffer = yield from self._too_large(buffer, position, reader)
+                    cut = cutter.last(buffer)
                     cutter = self._cutter()
+                    if cut > len(spare):
+                        data, buffer = buffer, spare + buffer[cut:]
+                        del data[cut:]
+                        end = position + self._length(data, len(spare))
+                        yield self._unit(position, end, data=data)
+                        position = end
+                    else:
+                        position, buffer = yield from self._too_large(buffer, position, reader)
         except InputError as error:
             if self.framing.salvage:
                 yield from self._salvaged(buffer, spare, position, cutter, error)
@@ -170,15 +181,15 @@ class Units:
     def _too_large(
         self, buffer: bytearray, position: int, reader: Reader
     ) -> Generator[Unit, None, tuple[int, bytearray]]:
-        """The lines of the buffer, then one that is too large to be held, read past; returns
-        where the stream then stands, and what has been read of it."""
-        if self.framing.kind != "jsonl" or self.framing.encoding != "utf-8":
-            self._check_size(len(buffer), position)
-        start = buffer.rfind(b"\n") + 1
-        if start:
-            yield self._unit(position, position + start, data=buffer[:start])
-        begin = position + start
-        end, rest = position + len(buffer), bytearray()
+        """A line that is too large to be held, read past; returns where the stream then stands,
+        and what has been read of it. Raises InputError where no line end tells where it is over."""
+        if _costs_file(self.framing):
+            lead = 0
+            if self.framing.kind in ("array", "object"):
+                lead = len(buffer) - 1 - len(buffer[1:].lstrip(b" \t\r\n"))
+            begin = position + self._length(buffer[: lead + 1], 1)
+            raise self._fault("record.too_large", _TOO_LARGE.format(self._limit()), begin)
+        begin, end, rest = position, position + len(buffer), bytearray()
         buffer.clear()
         while piece := reader.read():
             at = piece.find(b"\n") + 1
@@ -186,7 +197,8 @@ class Units:
             if at:
                 rest += piece[at:]
                 break
-        yield self._unit(begin, end, too_large=True)
+        line_end = b"\n" if piece else b""
+        yield self._unit(begin, end, data=line_end, too_large=True)
         return end, rest
 
     def _salvaged(
@@ -228,11 +240,8 @@ class Units:
             return _RowCutter(self.framing.delimiter)
         return _Cutter(self)
 
-    def _check_size(self, length: int, position: int) -> None:
-        limit = self.framing.limits.record_bytes
-        if length > limit + self.unit_bytes:
-            message = f"has a record of more than {limit} bytes, or no border of records"
-            raise self._fault("record.too_large", message, position)
+    def _limit(self) -> int:
+        return self.framing.limits.record_bytes
 
     def _fault(self, reason: str, message: str, byte: int | None) -> InputError:
         return InputError(reason, place_of(self.source), message, byte)
@@ -395,7 +404,8 @@ def read_frames(unit: Unit, framing: Framing) -> Lines:
     document is broken.
     """
     if unit.too_large:
-        return Lines([Frame(b"", unit.start, unit.end, 0)], 1, {0: _too_large(framing)})
+        end = unit.end - len(unit.data)
+        return Lines([Frame(b"", unit.start, end, 0)], 1, {0: _too_large(framing)})
     if not framing.has_byte_places:
         return columnar.frames(unit.data, *unit.block) if unit.data else Lines([])
     try:
@@ -423,10 +433,18 @@ def _byte_frames(unit: Unit, framing: Framing) -> Lines:
 
 
 def _within_limits(found: Lines, framing: Framing) -> Lines:
-    """The frames; one that is too large is refused, and its bytes are not kept."""
+    """The frames; one that is too large is refused, and its bytes are not kept.
+
+    Raises SyntaxFaultError where it costs the file, as it does where it cannot be held.
+    """
     limit = framing.limits.record_bytes
     for number, frame in enumerate(found.frames):
         if frame.end - frame.start > limit:
+            if _costs_file(framing):
+                message = _TOO_LARGE.format(limit)
+                fault = SyntaxFaultError("record.too_large", message, frame.start)
+                fault.whole = Lines(found.frames[:number], 0, found.refused)
+                raise fault
             found.frames[number] = frame._replace(data=b"", stored=None)
             found.refused[number] = _too_large(framing)
     return found
@@ -436,6 +454,11 @@ def _too_large(framing: Framing) -> Problem:
     limit = framing.limits.record_bytes
     message = f"is longer than {limit} bytes. `limits: {{record_bytes: N}}` allows more"
     return Problem("record.too_large", "", message)
+
+
+def _costs_file(framing: Framing) -> bool:
+    """True where a record that is too large refuses the file: only a line can be read past."""
+    return framing.kind != "jsonl" or framing.encoding != "utf-8"
 
 
 def spared(data: Any) -> bytearray:
