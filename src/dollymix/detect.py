@@ -29,7 +29,7 @@ from dollymix.framing import (
 from dollymix.framing.sniff import Sample, sniff
 from dollymix.framing.streams import place_of
 from dollymix.framing.units import spared
-from dollymix.text import quoted
+from dollymix.text import first_repeated, quoted
 
 # Of each file so many records are looked at, as far as they stand in its first MiB.
 SAMPLE_RECORDS = 1000
@@ -112,7 +112,7 @@ def _detect_table(
 
 
 def _refuse_columns(columns: tuple[str, ...], place: str) -> None:
-    twice = next((name for name in columns if columns.count(name) > 1), None)
+    twice = first_repeated(columns)
     if twice is not None:
         message = f"has two columns named {quoted(twice)}"
         raise InputError("schema.duplicate_field", place, message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 # Characters that show nothing: zero-width spaces and joiners, the soft hyphen, the byte-order mark.
@@ -112,6 +112,16 @@ def languages(texts: list[str]) -> list[str]:
     }
     total = sum(shares.values())
     return [code for code, count in shares.items() if total and count * 5 >= total]
+
+
+def first_repeated(names: Iterable[str]) -> str | None:
+    """The first name that stands twice, or None."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def nearest(name: str, known: list[str]) -> str | None:

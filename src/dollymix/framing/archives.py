@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from dollymix.errors import InputError
 from dollymix.framing.streams import Reader, show
-from dollymix.text import printable
+from dollymix.text import first_repeated, printable
 
 LITTER = re.compile(r"(^|/)(\.|__MACOSX(/|$)|Thumbs\.db$|desktop\.ini$)")
 _DATA_NAME = re.compile(
@@ -105,11 +105,10 @@ def _check_zip_entry(entry: zipfile.ZipInfo, place: str) -> None:
 
 
 def _check_different(names: list[str], path: str) -> None:
-    if len(set(names)) == len(names):
-        return
-    twice = next(name for index, name in enumerate(names) if name in names[:index])
-    place = f"{show(path)}!{printable(twice)}"
-    raise InputError("archive.duplicate_name", place, "two members have this name")
+    twice = first_repeated(names)
+    if twice is not None:
+        place = f"{show(path)}!{printable(twice)}"
+        raise InputError("archive.duplicate_name", place, "two members have this name")
 
 
 def _check_layout(path: str, entries: list[zipfile.ZipInfo]) -> None:

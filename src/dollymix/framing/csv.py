@@ -15,7 +15,7 @@ import msgspec
 
 from dollymix.decoding import Problem
 from dollymix.framing import Frame, Framing, Lines, SyntaxFaultError
-from dollymix.text import quoted
+from dollymix.text import first_repeated, quoted
 
 _QUOTED = rb'"[^"]*+(?:""[^"]*+)*+"'
 _encode = msgspec.json.Encoder().encode
@@ -109,7 +109,7 @@ def read_header(data: bytes, delimiter: str, *, whole: bool) -> Header:
         raise HeaderError(f"has one column, {quoted(columns[0])}, under {delimiter!r}{hint}")
     if "" in columns:
         raise HeaderError(f"has no name for column {columns.index('') + 1}")
-    twice = next((name for name in columns if columns.count(name) > 1), None)
+    twice = first_repeated(columns)
     if twice is not None:
         raise HeaderError(f"has two columns named {quoted(twice)}")
     return Header(columns, end, data.count(b"\n", 0, end))

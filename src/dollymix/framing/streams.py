@@ -7,6 +7,7 @@ anything deeper is refused. Nothing is ever unpacked to disk.
 from __future__ import annotations
 
 import bz2
+import functools
 import lzma
 import struct
 import zipfile
@@ -140,9 +141,10 @@ class _Stream:
         """The member's stretch of the tar, which may be packed, or hold a packed stream."""
         outer = compression_of(self._read_head())
         packed = outer not in ("none", "tar")
-        whole = self._unpack(outer, self._read) if packed else self._plain()
-        stretch = self._stretch(whole, source.offset, source.length)
-        return stretch if packed else self._unpack_member(stretch)
+        if packed:
+            return self._stretch(self._unpack(outer, self._read), source.offset, source.length)
+        self._file.seek(source.offset)
+        return self._unpack_member(self._stretch(self._plain(), 0, source.length))
 
     def _read_head(self) -> bytes:
         head = self._file.read(HEAD_BYTES)
@@ -274,14 +276,20 @@ class _Stream:
 def _zip_entry(source: Input) -> zipfile.ZipInfo:
     """The directory's entry at the member's offset."""
     try:
-        with zipfile.ZipFile(source.path) as archive:
-            found = [i for i in archive.infolist() if i.header_offset == source.offset]
+        found = _zip_directory(source.path, source.size, source.mtime_ns).get(source.offset)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         message = f"is no whole zip any more: {error}"
         raise InputError("io.changed", show(source.path), message) from error
-    if not found:
+    if found is None:
         raise InputError("io.changed", show(source.path), "was changed while it was read")
-    return found[0]
+    return found
+
+
+@functools.lru_cache(maxsize=1)
+def _zip_directory(path: str, _size: int, _mtime_ns: int) -> dict[int, zipfile.ZipInfo]:
+    """The entries by offset, read once and not for each member, of which there may be many."""
+    with zipfile.ZipFile(path) as archive:
+        return {entry.header_offset: entry for entry in archive.infolist()}
 
 
 def _decompressor(
