@@ -377,3 +377,34 @@ def test_a_closed_pipe_is_quiet(built):
         process.stdout.close()
         said = process.stderr.read()
     assert (process.returncode, said) == (141, b"")
+
+
+# --- standard files ---------------------------------------------------------------------------
+
+
+def with_files(redirection, *arguments, cwd):
+    """A finished command whose standard files a shell has redirected or closed."""
+    command = [sys.executable, "-m", "dollymix", *map(str, arguments)]
+    shell = ["sh", "-c", f'exec "$@" {redirection}', "sh", *command]
+    return subprocess.run(shell, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
+@pytest.mark.parametrize("arguments", [(), ("formats",), ("verify", "out"), ("--help",)])
+def test_what_cannot_be_said_is_a_failure_of_one_line(built, redirection, arguments):
+    done = with_files(redirection, *arguments, cwd=built)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("standard output: ")
+
+
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", "<&-", "<&- 2>&-"])
+def test_a_command_that_cannot_say_its_faults_keeps_its_status(built, redirection):
+    assert with_files(redirection, "verify", "out", cwd=built).returncode == 0
+    assert with_files(redirection, "verify", "none", cwd=built).returncode == 2
+
+
+def test_a_closed_standard_output_is_not_taken_for_a_working_file(place):
+    done = with_files(">&-", "merge", "r.yaml", "-o", "out", "--workers", "2", cwd=place)
+    assert done.returncode == 1
+    assert dollymix.verify(place / "out").faults == []

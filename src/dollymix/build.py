@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +14,11 @@ import msgspec
 
 from dollymix import blocks, manifest, partition, publish, recipe
 from dollymix.collect import Conversion, Progress
-from dollymix.describe import recipe_digest, write_about, write_dropped, write_log, write_views
-from dollymix.errors import BuildError, DollymixError
+from dollymix.describe import write_about, write_dropped, write_log, write_views
+from dollymix.errors import BuildError, DollymixError, StoppedError
 from dollymix.export import Exporter, Splitter
-from dollymix.framing.inputs import show
+from dollymix.framing.inputs import STDIN
+from dollymix.framing.streams import show
 from dollymix.framing.units import UNIT_BYTES
 from dollymix.ledger import Ledger
 from dollymix.plan import InputDigests, Plan, make_plan, read_recipe
@@ -57,31 +60,43 @@ def merge(
     target = Path(output)
     publish.check_target(target, force=force)
     stage = publish.Stage(target)
-    stage.open()
-    keep = False
+    plan: Plan | None = None
     try:
-        plan = make_plan(asked, base, overrides or {})
-        if stage.finish_publishing(atomic=atomic):
-            if _same_build(stage.target, plan):
-                return _result(stage.target, time.monotonic() - started)
-            stage.open()
-        _build(stage, plan, workers or _cores(), unit_bytes, progress, allow_empty)
-        write_log(stage, plan, base, started, workers or _cores())
-        stage.publish(atomic=atomic)
-    except OSError as error:
-        keep = True
-        raise BuildError(_disk_message(error, stage)) from error
-    except DollymixError:
+        stage.open()
+        plan = make_plan(asked, base, overrides or {}, _read_stdin(asked, stage))
+        if not stage.finish_publishing(plan.digest(), atomic=atomic):
+            _build(stage, plan, workers or _cores(), unit_bytes, progress, allow_empty)
+            write_log(stage, plan, base, started, workers or _cores())
+            stage.publish(plan.digest(), atomic=atomic)
+        stage.remove()
+    except (OSError, MemoryError) as error:
+        if isinstance(error.__context__, SystemExit | KeyboardInterrupt):
+            # A library that was interrupted while it closed a file closed it again.
+            raise error.__context__ from None
+        raise StoppedError(_machine_message(error, stage)) from error
+    except StoppedError:
         raise
-    except BaseException:
-        keep = True
+    except DollymixError:
+        # A wrong call does not throw away what an earlier one has done.
+        if plan is not None or stage.journal() is None:
+            stage.remove()
         raise
     finally:
-        if keep:
-            stage.release()
-        else:
-            stage.remove()
+        stage.release()
     return _result(stage.target, time.monotonic() - started)
+
+
+def _read_stdin(asked: recipe.Recipe, stage: publish.Stage) -> str | None:
+    """Standard input as a file of the working place, where the recipe names it.
+
+    It is looked at before it is read, and a build may begin anew: neither goes with a stream.
+    """
+    if not any(STDIN in source.files for source in asked.sources):
+        return None
+    path = stage.root / "stdin"
+    with open(path, "wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    return str(path)
 
 
 def _result(folder: Path, seconds: float) -> Result:
@@ -89,18 +104,22 @@ def _result(folder: Path, seconds: float) -> Result:
     return Result(folder, books, manifest.read(folder), seconds)
 
 
-def _disk_message(error: OSError, stage: publish.Stage) -> str:
-    where = f"{show(str(error.filename))}: " if error.filename else ""
+def _machine_message(error: OSError | MemoryError, stage: publish.Stage) -> str:
+    if isinstance(error, MemoryError):
+        where, what = stage.target, "the build ran out of memory; fewer --workers need less"
+    else:
+        where, what = error.filename or stage.target, _strerror(error)
     return (
-        f"{where}{error.strerror}. Nothing was published; what is done so far is kept in "
-        f"{show(str(stage.root))}, and the same command goes on from there"
+        f"{show(os.fsdecode(where))}: {what}. Nothing was published; what is done so far is kept "
+        f"in {show(str(stage.root))}, and the same command goes on from there"
     )
 
 
-def _same_build(target: Path, plan: Plan) -> bool:
-    """True where the build that a crashed run had finished is the one that is asked for."""
-    done = manifest.read(target)
-    return done.recipe_sha256 == recipe_digest(plan)
+def _strerror(error: OSError) -> str:
+    """The system's words; of an error that only libraries know, the first of theirs."""
+    if error.errno:
+        return os.strerror(error.errno)
+    return show((str(error) or type(error).__name__).splitlines()[0])
 
 
 def _cores() -> int:
@@ -159,8 +178,18 @@ def _export(
     outputs = write_views(stage.out, plan, exporter)
     write_dropped(stage)
     stage.file("out/rejects.jsonl")
-    built = write_about(stage, plan, conversion, outputs, digests.get())
+    found = digests.get()
+    _check_unchanged(plan, conversion)
+    built = write_about(stage, plan, conversion, outputs, found)
     partition.check(stage.out, built, ledger, stage.work, plan.names())
+
+
+def _check_unchanged(plan: Plan, conversion: Conversion) -> None:
+    """The digests are of the bytes that were converted: no input has changed in between."""
+    refused = {(number, item) for number, item, _ in conversion.refused}
+    for planned in plan.files:
+        if (planned.source, planned.input) not in refused:
+            conversion.check_unchanged(planned.input)
 
 
 def _nothing_written(ledger: Ledger) -> str:
@@ -178,7 +207,7 @@ def _decide_and_write(stage: publish.Stage, plan: Plan, exporter: Exporter) -> N
     from dollymix.decide import Comparison, Decisions
 
     # What a crashed export left is made again.
-    stage.restore({n: length for n, length in stage.lengths().items() if _is_converted(n)})
+    stage.restore({name: mark for name, mark in stage.marks().items() if _is_converted(name)})
     for name in ("blocks", "lines"):
         stage.file(f"work/{name}")
     index = blocks.Index(str(stage.work / "blocks"))

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from dollymix.errors import BuildError, DollymixError, InternalError, UsageError
-from dollymix.text import printable, quoted
+from dollymix.secret import told, without_secrets
+from dollymix.text import as_json, printable, quoted, shortened
 from dollymix.version import __version__
 
 if TYPE_CHECKING:
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
     from dollymix.collect import Progress
 
 _EVERY = 5.0
+# What loaders and libraries say, in no exception of its own, where the machine gives no more.
+_SHORTAGES = (
+    "failed to map segment",
+    "annot allocate memory",
+    "Too many open files",
+    "can't start new thread",
+)
+# Keys that nobody reads may be without number: of a source's warnings so many are listed.
+_LISTED = 20
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,9 +58,12 @@ def init(paths: tuple[str, ...], output: str | None, force: bool) -> None:
         )
         _say(what)
     if output is None:
-        _out(draft.text)
+        _out_text(draft.text)
     else:
-        Path(output).write_text(draft.text, encoding="utf-8")
+        try:
+            Path(output).write_text(draft.text, encoding="utf-8")
+        except OSError as error:
+            raise BuildError(f"{output}: cannot be written: {error.strerror}") from error
         _say(f"wrote {output}. Next: dollymix merge {output} -o OUT")
 
 
@@ -138,7 +151,7 @@ def _dry_run(source: Any, settings: dict[str, str], as_json: bool) -> None:
         for f in seen
     ]  # fmt: skip
     _table(["source", "file", "format", "bytes", "sampled", "examples", "rejected"], rows)
-    _out("Counts are of the sampled records, the first of each file. Nothing was written.\n")
+    _out("Counts are of the sampled records, the first of each file. Nothing was written.")
 
 
 @commands.command()
@@ -186,17 +199,17 @@ def _show_inspection(item: Any) -> None:
     seen, framing = item.detected, item.detected.framing
     packed = "" if framing.compression == "none" else f", {framing.compression}"
     under = f" under `{framing.key}`" if framing.key else ""
-    _out(f"{item.file}: {', '.join(seen.shapes)} ({seen.evidence})\n")
-    _out(f"  framing: {framing.kind}{under}, {framing.encoding}{packed}\n")
+    _out(f"{item.file}: {', '.join(seen.shapes)} ({seen.evidence})")
+    _out(f"  framing: {framing.kind}{under}, {framing.encoding}{packed}")
     for key, count in seen.unread.items():
-        _out(f"  not read: {quoted(key)} in {count} of {seen.sampled} records\n")
+        _out(f"  not read: {quoted(key)} in {count} of {seen.sampled} records")
     for shown in item.records:
-        _out(f"  record {shown.number}: {quoted(shown.raw.decode(errors='replace'), 400)}\n")
+        _out(f"  record {shown.number}: {quoted(shown.raw.decode(errors='replace'), 400)}")
         for example in shown.examples:
             for name in ("instruction", "context", "response"):
-                _out(f"    {name:<12}{quoted(getattr(example, name), 200)}\n")
+                _out(f"    {name:<12}{quoted(getattr(example, name), 200)}")
         for verdict in shown.verdicts:
-            _out(f"    {verdict.outcome}: {printable(verdict.message)} [{verdict.reason}]\n")
+            _out(f"    {verdict.outcome}: {verdict.message} [{verdict.reason}]")
 
 
 @commands.command()
@@ -215,21 +228,24 @@ def explain(folder: str, identity: str, as_json: bool) -> None:
         return
     for part in life.parts:
         row = part.row
-        _out(f"{printable(part.id)}: {part.outcome}\n")
+        _out(f"{part.id}: {part.outcome}")
         if part.outcome == "written":
-            _out(f"  line {row['row'] + 1} of {row['shard']}, bytes {row['byte_start']} to ")
+            place = f"line {row['row'] + 1} of {row['shard']}"
             changed = ", ".join(row["steps"] or ["nothing"])
-            _out(f"{row['byte_end']} of the input; changed by: {changed}\n")
+            _out(
+                f"  {place}, bytes {row['byte_start']} to {row['byte_end']} of the input; "
+                f"changed by: {changed}"
+            )
             for name, value in row["line"].items():
-                _out(f"  {name:<12}{quoted(value, 200)}\n")
+                _out(f"  {name:<12}{quoted(value, 200)}")
         else:
-            _out(f"  {row['step']}: {printable(row['message'])} [{row['reason']}]\n")
+            _out(f"  {row['step']}: {row['message']} [{row['reason']}]")
             if row.get("because_of"):
-                _out(f"  because of {printable(row['because_of'])}\n")
+                _out(f"  because of {row['because_of']}")
     if life.raw is not None:
-        _out(f"the record: {quoted(life.raw.decode(errors='replace'), 1000)}\n")
+        _out(f"the record: {quoted(life.raw.decode(errors='replace'), 1000)}")
     else:
-        _out(f"the record is not shown: {life.note}\n")
+        _out(f"the record is not shown: {life.note}")
 
 
 @commands.command()
@@ -248,7 +264,7 @@ def verify(folder: str, quick: bool, as_json: bool) -> None:
             _say(note)
         for fault in report.faults:
             _say(fault)
-        _out(f"{report.checked} files checked, {len(report.faults)} faults\n")
+        _out(f"{report.checked} files checked, {len(report.faults)} faults")
     if report.faults:
         raise SystemExit(1)
 
@@ -267,12 +283,12 @@ def diff(old: str, new: str, as_json: bool) -> None:
         return
     for kind in ("came", "went", "changed"):
         for source, count in sorted(getattr(found, kind).items()):
-            _out(f"{kind}: {count:,} of {source}\n")
+            _out(f"{kind}: {count:,} of {source}")
         for identity in found.shown[kind]:
-            _out(f"  {printable(identity)}\n")
+            _out(f"  {identity}")
     for what, (before, after) in found.reasons.items():
-        _out(f"{printable(what)}: {before:,} -> {after:,}\n")
-    _out(f"same: {found.same:,}\n")
+        _out(f"{what}: {before:,} -> {after:,}")
+    _out(f"same: {found.same:,}")
 
 
 @commands.command()
@@ -299,20 +315,20 @@ def _describe(
     if name is None:
         for known in names:
             first = (load(known).__doc__ or "").strip().splitlines()[0]
-            _out(f"{known:<18}{first}\n")
+            _out(f"{known:<18}{first}")
         return
     import msgspec
 
     module = load(name)
-    _out(f"{(module.__doc__ or '').strip()}\n\nOptions:\n")
+    _out_text(f"{(module.__doc__ or '').strip()}\n\nOptions:\n")
     shape = options(module)
     if shape.__doc__:
-        _out(f"  {' '.join(shape.__doc__.split())}\n")
+        _out(f"  {' '.join(shape.__doc__.split())}")
     for field in msgspec.structs.fields(shape):
         default = field.default
         if field.default_factory is not msgspec.NODEFAULT:
             default = field.default_factory()
-        _out(f"  {field.name}: {default!r}\n")
+        _out(f"  {field.name}: {default!r}")
 
 
 def _show_result(result: Result) -> None:
@@ -334,20 +350,23 @@ def _show_result(result: Result) -> None:
     _table(headings, rows)
     for name, c in result.ledger.sources.items():
         for code, count in {**c.rejected, **c.filtered, **c.duplicate}.items():
-            _out(f"  {name}: {code} {count:,}\n")
-        for code, count in sorted(c.warnings.items()):
-            _say(f"warning: {name}: {printable(code)} {count:,}")
+            _out(f"  {name}: {code} {count:,}")
+        for code, count in sorted(c.warnings.items())[:_LISTED]:
+            _say(f"warning: {name}: {shortened(code)} {count:,}")
+        if len(c.warnings) > _LISTED:
+            left = len(c.warnings) - _LISTED
+            _say(f"warning: {name}: {left:,} more kinds of warnings are in ledger.json")
         for refused in c.files_refused:
-            _say(f"warning: {name}: {printable(refused.file)} was left out [{refused.reason}]")
+            _say(f"warning: {name}: {refused.file} was left out [{refused.reason}]")
     for line in result.manifest.warnings:
-        _say(f"warning: {printable(line)}")
-    folder = printable(str(result.folder))
+        _say(f"warning: {line}")
+    folder = told(str(result.folder))
     splits = ", ".join(f"{name} {rows:,}" for name, rows in result.manifest.splits.items())
-    _out(f"{folder}: {splits} ({result.seconds:.1f} s)\n")
-    _out(f'  the set        {folder}/dolly        load_dataset("{folder}")\n')
-    _out(f"  what was lost  {folder}/rejects.jsonl, {folder}/dropped.jsonl.zst\n")
-    _out(f"  the counts     {folder}/README.md, {folder}/ledger.json\n")
-    _out(f"  one record     dollymix explain {folder} ID\n")
+    _out(f"{folder}: {splits} ({result.seconds:.1f} s)")
+    _out(f'  the set        {folder}/dolly        load_dataset("{folder}")')
+    _out(f"  what was lost  {folder}/rejects.jsonl, {folder}/dropped.jsonl.zst")
+    _out(f"  the counts     {folder}/README.md, {folder}/ledger.json")
+    _out(f"  one record     dollymix explain {folder} ID")
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> None:
@@ -355,7 +374,7 @@ def _table(headings: list[str], rows: list[list[str]]) -> None:
     widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
     for first, *others in [headings, *rows]:
         cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        _out("  ".join([first.ljust(widths[0]), *cells]) + "\n")
+        _out("  ".join([first.ljust(widths[0]), *cells]))
 
 
 @contextlib.contextmanager
@@ -403,84 +422,150 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
         yield report
 
 
-def _out(text: str) -> None:
-    click.echo(text, nl=False)
+class _OutputError(DollymixError):
+    """What was asked for could not be said."""
+
+
+def _out(line: str) -> None:
+    """One line on standard output, with nothing in it that a terminal would act on."""
+    _write(printable(line) + "\n")
+
+
+def _out_text(text: str) -> None:
+    """Lines that this program wrote."""
+    _write("\n".join(map(printable, text.split("\n"))))
+
+
+def _write(text: str) -> None:
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _say_no_more()
+        raise _OutputError(f"standard output: cannot be written: {error.strerror}") from error
 
 
 def _out_json(value: Any) -> None:
     import msgspec
 
     body = msgspec.json.encode(value, enc_hook=lambda other: str(other))
-    _out(body.decode() + "\n")
+    _out(as_json(body.decode()))
 
 
-def _say(text: str) -> None:
-    """A line on standard error, with nothing in it that a terminal would act on."""
-    for line in text.splitlines():
-        click.echo(printable(line), err=True)
+def _say(line: str) -> None:
+    """One line on standard error, with no secret and nothing that a terminal would act on."""
+    # Where standard error fails, there is nowhere to say so: the work and its status count.
+    with contextlib.suppress(OSError):
+        click.echo(told(line), err=True)
 
 
 def _stop(number: int, _frame: object) -> NoReturn:
+    # A second signal ends the process at once.
+    signal.signal(number, signal.SIG_DFL)
     raise SystemExit(128 + number)
 
 
 def main() -> None:
     """Run a command and end with its exit status."""
+    _keep_standard_files()
     signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _stop)
+    try:
+        status = _status()
+        sys.stdout.flush()
+    except _OutputError as error:
+        # Said while something else was told already.
+        _say(str(error))
+        status = error.exit_status
+    except BrokenPipeError:
+        # Whoever read us has gone; nothing more can be said.
+        status = 141
+        _say_no_more()
+    except OSError as error:
+        _say(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        status = 1
+        _say_no_more()
+    raise SystemExit(status)
+
+
+def _say_no_more() -> None:
+    """What is left in the buffer goes nowhere, and not into a second failure at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _status() -> int:
+    """Run a command; the exit status."""
     try:
         # Not click's own main, which takes a closed pipe for a failure.
         with commands.make_context("dollymix", sys.argv[1:]) as context:
             commands.invoke(context)
+    except SystemExit as ended:
+        if ended.code in (130, 143):
+            _say("stopped; the same command goes on from here")
+        return ended.code if isinstance(ended.code, int) else 1
     except click.exceptions.NoArgsIsHelpError as error:
-        _out(error.format_message() + "\n")
-        _leave(2)
+        _out_text(error.format_message() + "\n")
+        return 2
     except click.exceptions.Exit as ended:
-        _leave(ended.exit_code)
+        return ended.exit_code
     except click.ClickException as error:
         _say(f"dollymix: {error.format_message()}")
-        _leave(2)
+        return 2
     except (click.Abort, KeyboardInterrupt):
-        _say("stopped; the same command goes on from here")
-        _leave(130)
+        return 130
     except InternalError as error:
         _say(_report_fault(error))
-        _leave(error.exit_status)
+        return error.exit_status
     except DollymixError as error:
-        _say(str(error))
-        _leave(error.exit_status)
-    except BrokenPipeError:
-        # Whoever read us has gone; nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        _leave(141)
-    except OSError as error:
-        _say(str(BuildError(f"{error.filename or 'standard output'}: {error.strerror}")))
-        _leave(1)
+        for line in error.args:
+            _say(line)
+        return error.exit_status
+    except OSError:
+        raise
+    except MemoryError:
+        _say("dollymix: ran out of memory")
+        return 1
     except Exception as error:  # the one place: a fault of ours is told as one, with a report
+        if short := _shortage(error):
+            _say(f"dollymix: the machine is short of memory, open files or processes: {short}")
+            return 1
         _say(_report_fault(error))
-        _leave(70)
-    _leave(0)
+        return 70
+    return 0
 
 
-def _leave(status: int) -> NoReturn:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = 141
-    except OSError as error:
-        click.echo(f"standard output: {error.strerror}", err=True)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = status or 1
-    raise SystemExit(status)
+def _shortage(error: Exception) -> str:
+    """The line in which a library says that the machine gives no more; empty where none does."""
+    lines = str(error).splitlines()
+    return next((line for line in lines if any(words in line for words in _SHORTAGES)), "")
+
+
+def _keep_standard_files() -> None:
+    """Where a standard file is closed, put one in its place that nothing goes to: else the next
+    file that is opened would be taken for it."""
+    for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)
+    # What cannot be said must not look like success: writing to this one fails.
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _report_fault(error: Exception) -> str:
     import tempfile
 
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="dollymix-fault-", suffix=".txt", delete=False, encoding="utf-8"
-    ) as file:
-        file.write(f"dollymix {__version__}, Python {sys.version}\n")
-        file.write("".join(traceback.format_exception(error)))
-    what = f"{type(error).__name__}: {error}".splitlines()[0]
-    return f"a fault of dollymix, not of your data: {what}. The details are in {file.name}"
+    what = f"{type(error).__name__}: {error}".split("\n")[0]
+    fault = f"a fault of dollymix, not of your data: {what}."
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="dollymix-fault-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(f"dollymix {__version__}, Python {sys.version}\n")
+            file.write(without_secrets("".join(traceback.format_exception(error))))
+    except OSError as failed:
+        return f"{fault} The details could not be written: {failed.strerror}"
+    return f"{fault} The details are in {file.name}"

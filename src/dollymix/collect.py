@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dollymix import blocks
-from dollymix.convert import Converter, Placed, UnitResult
+from dollymix.convert import Converter, Fault, Placed, UnitResult, unreadable
 from dollymix.engine.local import engine
 from dollymix.errors import BuildError, InputError
 from dollymix.example import Dolly, identifier
-from dollymix.export import Shards, dropped_line
-from dollymix.framing import Input, Unit
-from dollymix.framing.inputs import place_of, show
+from dollymix.export import Shards, dropped_line, place_columns
+from dollymix.framing import Framing, Input, Unit
+from dollymix.framing.streams import place_of, show
 from dollymix.framing.units import Units
 from dollymix.ledger import Ledger, RefusedFile, SourceCounts
 from dollymix.partition import FileCounts
@@ -29,6 +29,9 @@ from dollymix.publish import Stage
 from dollymix.text import printable
 
 SEGMENT_BYTES = 256 << 20
+_TAIL = "source.truncated_tail"
+# Where a file breaks off, how many whole records stand before is worth telling.
+_COUNTED = ("json.syntax", "compress.truncated", "csv.unclosed_quote")
 
 
 class Progress(NamedTuple):
@@ -75,9 +78,21 @@ class Conversion:
         self._since_segment = 0
         self._done_bytes = 0
         self._total_bytes = sum({f.input.path: f.input.size for f in plan.files}.values())
-        self.refused = [(number, item, error) for number, item, error in plan.refused]
+        # Files taken back: their number in the plan, and what their InputError says.
+        self._taken_back: list[list[Any]] = []
         for number, item, error in plan.refused:
             self._note_refused(number, item if isinstance(item, str) else item.name, error)
+        for number, _ in plan.passed_over:
+            self._counts(number).warn("archive.skipped_member")
+
+    @property
+    def refused(self) -> list[tuple[int, Input | str, InputError]]:
+        """Every refused file, with its source's number and why."""
+        found = list(self._plan.refused)
+        for number, *told in self._taken_back:
+            planned = self._plan.files[number]
+            found.append((planned.source, planned.input, InputError(*told)))
+        return found
 
     def _counts(self, source: int) -> SourceCounts:
         return self.ledger.sources[self._plan.recipe.sources[source].name]
@@ -150,8 +165,8 @@ class Conversion:
                 yield from Units(
                     planned.input, planned.setup.framing, place, self._unit_bytes, start, exact
                 )
-            except InputError as error:
-                yield _failing_unit(place, error)
+            except (InputError, OSError) as error:
+                yield _failing_unit(place, unreadable(planned.input.path, error))
             start, exact = None, False
 
     def _collect(self, results: Iterable[UnitResult]) -> None:
@@ -164,15 +179,18 @@ class Conversion:
                 # Everything before the unit is proven; from here on the file is scanned exactly.
                 self._start, self._exact = result.unit[2], True
                 return
-            if result.fault is not None:
-                raise _FileRefusedError(_input_error(planned, result))
+            if result.fault is not None and not _may_salvage(planned, result.fault):
+                raise _FileRefusedError(self._input_error(planned, result))
             self._take(planned, result)
             self._start = result.unit[3]
+            if result.fault is not None:
+                self._write_tail(planned, result.fault)
+                self._end_file(planned)
+                return
             if result.last:
                 self._end_file(planned)
-            size = result.unit[3] - result.unit[2]
-            self._since_segment += size
-            self._done_bytes += size
+            self._since_segment += result.size
+            self._done_bytes += result.size
             if self._since_segment >= SEGMENT_BYTES:
                 self._segment()
             self._report()
@@ -185,15 +203,17 @@ class Conversion:
     def _state(self) -> dict[str, Any]:
         """How far the working files and the books are."""
         return {
-            "files": self._stage.lengths(),
+            "files": self._stage.marks(),
             "ledger": deepcopy(self.ledger),
             "shards": self.shards.state(),
+            "taken_back": list(self._taken_back),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._stage.restore(state["files"])
         self.ledger = msgspec.convert(msgspec.to_builtins(state["ledger"]), Ledger)
         self.shards.restore(state["shards"], self._stage.root)
+        self._taken_back = list(state["taken_back"])
 
     def _take_back(self, error: InputError) -> None:
         """Nothing of a refused file is kept."""
@@ -202,7 +222,7 @@ class Conversion:
         self._restore(self._before)
         planned = self._plan.files[self._file]
         self._note_refused(planned.source, planned.input.name, error)
-        self.refused.append((planned.source, planned.input, error))
+        self._taken_back.append([self._file, error.reason, error.place, error.message, error.byte])
         self._next_file()
 
     def _end_file(self, planned: PlannedFile) -> None:
@@ -212,7 +232,7 @@ class Conversion:
             self._stage.file("work/files").write(msgspec.json.encode(self._file_counts) + b"\n")
         for key, number in planned.unread.items():
             counts.warn(f"unread_key.{printable(key)}", number)
-        self._check_unchanged(planned.input)
+        self.check_unchanged(planned.input)
         self._next_file()
 
     def _next_file(self) -> None:
@@ -222,9 +242,13 @@ class Conversion:
         self._base = self._line = 0
         self._file_counts = None
 
-    def _check_unchanged(self, item: Input) -> None:
-        status = os.stat(item.path)
-        now = status.st_size, status.st_mtime_ns, status.st_ino
+    def check_unchanged(self, item: Input) -> None:
+        """Raise InputError where a file is not any more what the plan saw."""
+        try:
+            status = os.stat(item.path)
+            now = status.st_size, status.st_mtime_ns, status.st_ino
+        except FileNotFoundError:
+            now = None
         if now != (item.size, item.mtime_ns, item.inode):
             raise InputError("io.changed", show(item.path), "was changed while it was read")
 
@@ -237,7 +261,7 @@ class Conversion:
         self._file_counts.take(self._base, result)
         self._counts(planned.source).add(result.counts)
         if result.rejected:
-            self._write_rejects(source, planned.input.name, result)
+            self._write_rejects(planned, result)
         for item in result.dropped:
             self._stage.file("work/filtered").write(self._dropped(source, planned, item))
         if result.rows:
@@ -255,7 +279,36 @@ class Conversion:
         self._base += result.records
         self._line += result.lines
 
-    def _write_rejects(self, source: str, file: str, result: UnitResult) -> None:
+    def _write_tail(self, planned: PlannedFile, fault: Fault) -> None:
+        """What stands behind the place where a file breaks: one reject, of unknown size."""
+        source = self._plan.recipe.sources[planned.source].name
+        message = f"the file breaks here, what is behind is lost: {fault.message} [{fault.reason}]"
+        row = {
+            "id": identifier(source, planned.input.name, self._base, ""),
+            "source": source,
+            "file": planned.input.name,
+            "record": self._base,
+            "path": "",
+            "line": None,
+            "byte_start": fault.byte,
+            "byte_end": None,
+            "step": "framing",
+            "reason": _TAIL,
+            "message": message,
+            "parts": 1,
+        }
+        self._stage.file("out/rejects.jsonl").write(msgspec.json.encode(row) + b"\n")
+        tail = SourceCounts(
+            records=1, only_rejected=1, parts=1, parts_rejected=1, rejected={_TAIL: 1}
+        )
+        self._counts(planned.source).add(tail)
+        assert self._file_counts is not None
+        self._file_counts.take_tail(self._base)
+        self._base += 1
+
+    def _write_rejects(self, planned: PlannedFile, result: UnitResult) -> None:
+        source = self._plan.recipe.sources[planned.source].name
+        file, framing = planned.input.name, planned.setup.framing
         lines = bytearray()
         for item in result.rejected:
             origin = item.verdict.origin
@@ -266,9 +319,8 @@ class Conversion:
                 "file": file,
                 "record": record,
                 "path": item.verdict.path or origin.path,
-                "line": None if item.line is None else self._line + item.line + 1,
-                "byte_start": item.start,
-                "byte_end": item.end,
+                "line": self._line_number(item, framing),
+                **place_columns(item.start, item.end, framing),
                 "step": item.verdict.step,
                 "reason": item.verdict.reason,
                 "message": item.verdict.message,
@@ -276,10 +328,21 @@ class Conversion:
             }
             if item.raw is None:
                 row["bytes_with"] = identifier(source, file, record, "")
-            else:
+            elif item.raw:
                 row |= _as_text(item.raw)
             lines += msgspec.json.encode(row) + b"\n"
         self._stage.file("out/rejects.jsonl").write(lines)
+
+    def _line_number(self, item: Placed, framing: Framing) -> int | None:
+        return None if item.line is None else framing.lines_before + self._line + item.line + 1
+
+    def _input_error(self, planned: PlannedFile, result: UnitResult) -> InputError:
+        fault = result.fault
+        assert fault is not None
+        whole = self._base + result.records
+        behind = f", behind {whole:,} whole records" if fault.reason in _COUNTED else ""
+        message = f"{fault.message}{behind}"
+        return InputError(fault.reason, place_of(planned.input), message, fault.byte)
 
     def _dropped(self, source: str, planned: PlannedFile, item: Placed) -> bytes:
         verdict = item.verdict
@@ -292,8 +355,7 @@ class Conversion:
             "file": planned.input.name,
             "record": record,
             "path": origin.path,
-            "byte_start": item.start,
-            "byte_end": item.end,
+            **place_columns(item.start, item.end, planned.setup.framing),
         }
         why = {
             "outcome": verdict.outcome,
@@ -306,15 +368,14 @@ class Conversion:
         return dropped_line(place, why, msgspec.json.encode(line) + b"\n")
 
 
+def _may_salvage(planned: PlannedFile, fault: Fault) -> bool:
+    """A file that is broken may be kept as far as it is whole; a failing disk is no such thing."""
+    return planned.setup.framing.salvage and not fault.reason.startswith("io.")
+
+
 def _failing_unit(place: tuple[int, int], error: InputError) -> Unit:
     """A unit that carries the failure of its file to where it is taken in order."""
     return Unit(*place, error.byte or 0, error.byte or 0, data=error)
-
-
-def _input_error(planned: PlannedFile, result: UnitResult) -> InputError:
-    fault = result.fault
-    assert fault is not None
-    return InputError(fault.reason, place_of(planned.input), fault.message, fault.byte)
 
 
 def _as_text(raw: bytes) -> dict[str, str]:

@@ -6,6 +6,7 @@ stand before the unit; `record` counts from its first one until the parent adds 
 
 from __future__ import annotations
 
+import errno
 import gc
 import pickle
 from array import array
@@ -14,18 +15,20 @@ from typing import Any
 import msgspec
 import xxhash
 
-from dollymix import formats
+from dollymix import duplicate_keys, formats, oddities
 from dollymix.blocks import Columns
 from dollymix.decoding import FAILURES, Problem, explain_failure
 from dollymix.errors import InputError
 from dollymix.example import Dolly, Example, Origin
-from dollymix.framing import CutError, Frame, Framing, Unit
-from dollymix.framing.json_array import SyntaxFaultError
+from dollymix.framing import CutError, Frame, Framing, Lines, SyntaxFaultError, Unit
 from dollymix.framing.units import read_frames
 from dollymix.ledger import SourceCounts, Verdict, part_fault
 from dollymix.steps import GroupStep, RowStep
+from dollymix.text import printable
 
 DEFAULT_CATEGORY = "open_qa"
+# What the machine lacks is no fault of the file that was opened just then.
+_NOT_OF_A_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class FileSetup(msgspec.Struct, frozen=True):
@@ -55,7 +58,8 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Placed(msgspec.Struct):
-    """A verdict with its record's place; `raw`: the record, at its first reject alone."""
+    """A verdict with its record's place; `raw`: the record, at its first reject alone, empty where
+    it was too large to be held."""
 
     verdict: Verdict
     start: int
@@ -75,10 +79,12 @@ class Fault(msgspec.Struct):
 class UnitResult(msgspec.Struct):
     """All that came of a unit. `text` holds the encoded lines, `line_ends` where each ends.
 
+    With a fault, the rest is what stands whole before it. `size` is the unit's, in bytes.
     `broken`: a record that breaks the law of conservation, and how: a fault of ours.
     """
 
     unit: tuple[int, int, int, int]
+    size: int = 0
     last: bool = False
     bad_cut: bool = False
     fault: Fault | None = None
@@ -123,24 +129,24 @@ class Converter:
         source = self._setup.sources[unit.source]
         file = source.files[unit.file]
         place = (unit.source, unit.file, unit.start, unit.end)
+        fault = None
         try:
             lines = read_frames(unit, file.framing)
         except CutError:
             return UnitResult(place, bad_cut=True)
-        except SyntaxFaultError as fault:
-            return UnitResult(place, fault=Fault(fault.reason, fault.message, fault.byte))
+        except SyntaxFaultError as broken:
+            fault = Fault(broken.reason, broken.message, broken.byte)
+            lines = broken.whole
+        except (InputError, OSError) as error:
+            why = unreadable(unit.path, error)
+            return UnitResult(place, fault=Fault(why.reason, why.message, why.byte))
         shapes = [self._shape(unit.source, name) for name in file.shapes]
         work = _Work(source, file, shapes, self._setup.group_steps)
-        for number, frame in enumerate(lines.frames):
-            bad = lines.undecodable.get(number)
-            if bad is None:
-                work.record(number, frame)
-            else:
-                work.refused(number, frame, Problem("encoding.invalid", "", bad))
-            if work.fault is not None:
-                return UnitResult(place, fault=work.fault)
-        result = work.result(place, len(lines.frames), lines.lines)
+        work.take(lines)
+        result = work.result(place, lines.lines)
         result.last = unit.last
+        result.size = unit.end - unit.start if file.framing.has_byte_places else len(unit.data)
+        result.fault = work.fault or fault
         return result
 
     def _shape(self, source: int, name: str) -> _Shape:
@@ -148,6 +154,17 @@ class Converter:
         if key not in self._shapes:
             self._shapes[key] = _Shape(name, self._setup.sources[source].options)
         return self._shapes[key]
+
+
+def unreadable(path: str, error: InputError | OSError) -> InputError:
+    """What is told of a file that could be opened, but not read to its end."""
+    if isinstance(error, InputError):
+        return error
+    if error.errno in _NOT_OF_A_FILE:
+        raise error
+    if isinstance(error, FileNotFoundError):
+        return InputError("io.changed", printable(path), "was removed while it was read")
+    return InputError("io.unreadable", printable(path), f"cannot be read: {error.strerror}")
 
 
 class _Shape:
@@ -166,7 +183,9 @@ class _Shape:
 
 _encoder = msgspec.json.Encoder()
 _encode_into = _encoder.encode_into
-_PLAIN = (None, None, (), "", "", None, (), ())
+_PLAIN = (None, None, "", "", None, (), ())
+_TABLES = ("csv", "parquet", "arrow")
+_DOCUMENTS = ("array", "object")
 
 
 class _Work:
@@ -193,43 +212,80 @@ class _Work:
         self.origins: list[tuple[int, str, str]] = []
         self.places: list[tuple[int, int]] = []
         self.sparse: dict[str, list[tuple[int, Any]]] = {}
+        self.flags: dict[int, list[str]] = {}
+        self.records = 0
         self.keys = {number: bytearray() for number, _ in self.group_steps}
 
-    def record(self, number: int, frame: Frame) -> None:
-        """Convert one record."""
-        shape = self.shapes[0] if len(self.shapes) == 1 else self._choose(frame)
-        origin = Origin(self.source.name, self.file.name, number)
-        try:
-            row = shape.decode(frame.data)
-        except FAILURES as error:
-            parsed = self._failed(shape, origin, frame, explain_failure(frame.data, error))
-        else:
-            parsed = shape.parse(row, frame.data, origin, shape.options)
-        if parsed is not None:
+    def take(self, lines: Lines) -> None:
+        """Convert the records of a unit, as far as the first fault."""
+        read = [self._read(frame, lines.refused.get(n)) for n, frame in enumerate(lines.frames)]
+        suspect = self._may_have_duplicates(lines, read)
+        for number, (frame, (shape, row)) in enumerate(zip(lines.frames, read, strict=True)):
+            origin = Origin(self.source.name, self.file.name, number)
+            if suspect and not isinstance(row, Problem):
+                row = duplicate_keys.find_duplicate(frame.data, shape.format.Row) or row
+            if isinstance(row, Problem):
+                refused = number in lines.refused
+                parsed = self._failed(shape, origin, frame, row, may_recover=not refused)
+            else:
+                parsed = shape.parse(row, frame.data, origin, shape.options)
+            if parsed is None:
+                return
+            self.records += 1
             self._count(number, parsed, frame)
             for example in parsed.examples:
                 self._example(example, frame)
+
+    def _read(self, frame: Frame, refused: Problem | None) -> tuple[_Shape, Any]:
+        """The record's shape, and its row or the problem why there is none."""
+        if refused is not None:
+            return self.shapes[0], refused
+        shape = self.shapes[0] if len(self.shapes) == 1 else self._choose(frame)
+        try:
+            return shape, shape.decode(frame.data)
+        except FAILURES as error:
+            return shape, self._explain(shape, frame, error)
+
+    def _explain(self, shape: _Shape, frame: Frame, error: Exception) -> Problem:
+        limit = self.file.framing.limits.keys
+        if isinstance(error, msgspec.ValidationError):
+            if duplicate_keys.count_keys(frame.data) > limit:
+                message = f"has more than {limit} keys. `limits: {{keys: N}}` allows more"
+                return Problem("record.too_many_keys", "", message)
+            twice = duplicate_keys.find_duplicate(frame.data, shape.format.Row)
+            if twice is not None:
+                return twice
+        return explain_failure(frame.data, error)
+
+    def _may_have_duplicates(self, lines: Lines, read: list[tuple[_Shape, Any]]) -> bool:
+        """True where some record of the unit may have a key twice that its format reads."""
+        if self.file.framing.kind in _TABLES:
+            return False
+        rows: dict[type[msgspec.Struct], list[Any]] = {}
+        for shape, row in read:
+            if not isinstance(row, Problem):
+                rows.setdefault(shape.format.Row, []).append(row)
+        text = lines.text
+        if text is None or sum(map(len, rows.values())) < len(read):
+            pairs = zip(lines.frames, read, strict=True)
+            text = b"\n".join(f.data for f, (_, row) in pairs if not isinstance(row, Problem))
+        return bool(rows) and duplicate_keys.has_duplicates(text, rows)
 
     def _choose(self, frame: Frame) -> _Shape:
         name = formats.choose(self.file.shapes, frame.data)
         return next(shape for shape in self.shapes if shape.name == name)
 
     def _failed(
-        self, shape: _Shape, origin: Origin, frame: Frame, problem: Problem
+        self, shape: _Shape, origin: Origin, frame: Frame, problem: Problem, *, may_recover: bool
     ) -> formats.Parsed | None:
         """A record that has not the shape, read part by part where it has parts."""
-        if problem.costs_file and self.file.framing.kind != "jsonl":
+        if problem.costs_file and self.file.framing.kind in _DOCUMENTS:
             self.fault = Fault(problem.reason, f"record {problem.message}", frame.start)
             return None
-        if shape.recover is None or not formats.may_recover(problem):
+        if shape.recover is None or not may_recover or not formats.may_recover(problem):
             return formats.only_rejected(origin, problem)
         recovered: formats.Parsed = shape.recover(frame.data, problem, origin, shape.options)
         return recovered
-
-    def refused(self, number: int, frame: Frame, problem: Problem) -> None:
-        """Reject a record that cannot even be decoded."""
-        origin = Origin(self.source.name, self.file.name, number)
-        self._count(number, formats.only_rejected(origin, problem), frame)
 
     def _count(self, number: int, parsed: formats.Parsed, frame: Frame) -> None:
         counts = self.counts
@@ -242,7 +298,9 @@ class _Work:
             counts.only_rejected += 1
         else:
             counts.empty += 1
-        raw: bytes | None = bytes(frame.data) if parsed.verdicts else None
+        raw: bytes | None = None
+        if parsed.verdicts:
+            raw = bytes(frame.data if frame.stored is None else frame.stored)
         paths = [example.origin.path for example in parsed.examples]
         rejected = 0
         for verdict in parsed.verdicts:
@@ -266,6 +324,9 @@ class _Work:
                 self.broken = example.origin.record, f"is given another origin by the step {name}"
             if isinstance(judged, Verdict):
                 self.counts.dropped(judged.outcome, judged.step, judged.reason)
+                judged.example = msgspec.structs.replace(
+                    judged.example or made, category=self._category(made)
+                )
                 self.dropped.append(Placed(judged, frame.start, frame.end, frame.line, None))
                 return
             if judged is not made:
@@ -283,6 +344,12 @@ class _Work:
         self.line_ends.append(len(text))
         self.origins.append((example.origin.record, example.origin.path, example.group))
         self.places.append((frame.start, frame.end))
+        flags = list(example.flags)
+        if self.file.framing.kind == "csv" and oddities.is_formula(example):
+            self.counts.warn("text.formula")
+            flags.append("text.formula")
+        if flags:
+            self.flags[len(self.places) - 1] = flags
         if changed is not None:
             self._sparse("steps", changed)
         for name, value in _extras(example):
@@ -314,9 +381,19 @@ class _Work:
             return "closed_qa" if example.context else DEFAULT_CATEGORY
         return asked or example.category or DEFAULT_CATEGORY
 
-    def result(self, place: tuple[int, int, int, int], records: int, lines: int) -> UnitResult:
+    def _flag_oddities(self) -> None:
+        for row, odd in oddities.find(self.text, self.line_ends).items():
+            self.flags.setdefault(row, []).extend(odd)
+            for code in odd:
+                self.counts.warn(code)
+        if self.flags:
+            self.sparse["flags"] = sorted(self.flags.items())
+
+    def result(self, place: tuple[int, int, int, int], lines: int) -> UnitResult:
         """All that came of the unit."""
+        records = self.records
         self.counts.records = records
+        self._flag_oddities()
         return UnitResult(
             place,
             broken=self.broken,
@@ -340,7 +417,6 @@ def _extras(example: Example) -> list[tuple[str, Any]]:
     values = (
         example.meta,
         example.answer_start,
-        example.flags,
         example.system,
         example.rejected,
         example.tools,
@@ -349,14 +425,12 @@ def _extras(example: Example) -> list[tuple[str, Any]]:
     )
     if values == _PLAIN:
         return []
-    meta, answer_start, flags, system, rejected, tools, history, after = values
+    meta, answer_start, system, rejected, tools, history, after = values
     found: list[tuple[str, Any]] = []
     if meta is not None:
         found.append(("meta", _encoder.encode(meta).decode()))
     if answer_start is not None:
         found.append(("answer_start", answer_start))
-    if flags:
-        found.append(("flags", list(flags)))
     if system:
         found.append(("system", system))
     if rejected:

@@ -13,8 +13,9 @@ import msgspec
 
 from dollymix.collect import Conversion
 from dollymix.export import Exporter
-from dollymix.framing import Input
-from dollymix.framing.inputs import encode_undecodable, zstd_module
+from dollymix.framing import Framing, Input
+from dollymix.framing.inputs import encode_undecodable
+from dollymix.framing.streams import zstd_module
 from dollymix.manifest import (
     LOG,
     SCHEMA,
@@ -84,7 +85,7 @@ def write_about(
         inputs=_inputs(plan, conversion, digests, _file_counts(stage)),
         outputs=outputs,
         splits={name: rows for name, rows in splits.items() if rows},
-        warnings=[f"split `{name}` has no rows" for name, rows in splits.items() if not rows],
+        warnings=[*_passed_over(plan), *_empty_splits(splits)],
     )
     licences = {source.name: source.licence for source in plan.recipe.sources}
     (stage.out / "README.md").write_bytes(card.render(stage.out, manifest, ledger, licences))
@@ -94,6 +95,19 @@ def write_about(
         manifest.outputs.append(OutputFile(name, path.stat().st_size, sha256_of(path)))
     (stage.out / "manifest.json").write_bytes(manifest.encode())
     return manifest
+
+
+def _empty_splits(splits: dict[str, int]) -> list[str]:
+    return [f"split `{name}` has no rows" for name, rows in splits.items() if not rows]
+
+
+def _passed_over(plan: Plan) -> list[str]:
+    """The members of archives that are no data; without the path, which tells of a machine."""
+    return [
+        f"{plan.recipe.sources[number].name}: {error.place.rpartition('/')[2]} was passed over: "
+        f"{error.message} [{error.reason}]"
+        for number, error in plan.passed_over
+    ]
 
 
 def recipe_digest(plan: Plan) -> str:
@@ -141,7 +155,7 @@ def _inputs(
                 file=planned.input.name,
                 bytes=planned.input.size,
                 sha256=digests[planned.input.path],
-                framing=f"{framing.kind} under `{framing.key}`" if framing.key else framing.kind,
+                framing=_framing_told(framing),
                 compression=framing.compression,
                 encoding=framing.encoding,
                 formats=planned.setup.shapes,
@@ -157,6 +171,12 @@ def _inputs(
     return found
 
 
+def _framing_told(framing: Framing) -> str:
+    if framing.key:
+        return f"{framing.kind} under `{framing.key}`"
+    return "tsv" if framing.kind == "csv" and framing.delimiter == "\t" else framing.kind
+
+
 def write_log(stage: Stage, plan: Plan, base: Path, started: float, workers: int) -> None:
     """The one output that holds clocks and machine paths; in no digest."""
     inputs = [
@@ -164,7 +184,7 @@ def write_log(stage: Stage, plan: Plan, base: Path, started: float, workers: int
             "event": "input",
             "source": plan.recipe.sources[file.source].name,
             "file": file.input.name,
-            "path": os.path.abspath(file.input.path),
+            "path": "-" if file.input.name == "stdin" else os.path.abspath(file.input.path),
             "member": file.input.member,
         }
         for file in plan.files

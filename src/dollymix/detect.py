@@ -14,9 +14,20 @@ from msgspec import Raw
 from dollymix import formats
 from dollymix.decoding import FAILURES, Problem, join
 from dollymix.errors import InputError
-from dollymix.framing import CutError, Frame, Framing, Input, json_array, jsonl
-from dollymix.framing.inputs import place_of
-from dollymix.framing.sniff import Declared, Sample, sniff
+from dollymix.framing import (
+    CutError,
+    Frame,
+    Framing,
+    Input,
+    Reading,
+    SyntaxFaultError,
+    columnar,
+    csv,
+    json_array,
+    jsonl,
+)
+from dollymix.framing.sniff import Sample, sniff
+from dollymix.framing.streams import place_of
 from dollymix.framing.units import spared
 from dollymix.text import quoted
 
@@ -38,19 +49,17 @@ class Detected(msgspec.Struct, frozen=True):
     unread: dict[str, int]
 
 
-def detect(
-    source: Input,
-    declared: str | None = None,
-    framing: Declared = "auto",
-    encoding: str | None = None,
-) -> Detected:
+def detect(source: Input, declared: str | None = None, reading: Reading | None = None) -> Detected:
     """What the file holds, told from its beginning; `declared` is the format a recipe names.
 
     Raises InputError where no record is of a known format (`format.unknown`), or where the
     document holds no list of records (`schema.top_level`).
     """
     keys = formats.record_keys() if declared is None else formats.load(declared).RECORDS_AT
-    sample = sniff(source, keys, framing, encoding)
+    reading = reading or Reading()
+    sample = sniff(source, keys, reading)
+    if sample.framing.columns:
+        return _detect_table(source, sample, declared, reading)
     frames, fault = sample_frames(sample)
     records = _records(frames)
     place = place_of(source)
@@ -75,7 +84,71 @@ def detect(
     return Detected(sample.framing, shapes, evidence, len(records), unread)
 
 
-def sample_frames(sample: Sample) -> tuple[list[Frame], json_array.SyntaxFaultError | None]:
+def _detect_table(
+    source: Input, sample: Sample, declared: str | None, reading: Reading
+) -> Detected:
+    """What a table holds, told from its columns, which all its records have."""
+    columns, place = sample.framing.columns, place_of(source)
+    _refuse_columns(columns, place)
+    shape = formats.recognise(set(columns), None if declared is None else [declared])
+    if shape is None:
+        named = ", ".join(quoted(name, 30) for name in columns[:5])
+        wanted = f"not those of {declared}" if declared else f"of no known format. {_hint()}"
+        known = reading.framing == "auto" and sample.framing.kind == "csv" and declared is None
+        reason = "format.unknown" if known else "schema.missing_field"
+        raise InputError(reason, place, f"has the columns {named}: {wanted}")
+    row = formats.load(shape).Row
+    frames = _table_frames(source, sample)
+    if not frames:
+        message = "holds no record. Set `allow_empty: true` if it may"
+        raise InputError("input.empty", place, message)
+    _refuse_types(sample, shape, place)
+    unread = dict.fromkeys(sorted(set(columns) - set(_fields(row))), len(frames))
+    evidence = (
+        f"{shape}: columns {', '.join(f'`{name}`' for name in columns if name not in unread)}"
+    )
+    evidence = evidence if declared is None else "named in the recipe"
+    return Detected(sample.framing, (shape,), evidence, len(frames), unread)
+
+
+def _refuse_columns(columns: tuple[str, ...], place: str) -> None:
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        message = f"has two columns named {quoted(twice)}"
+        raise InputError("schema.duplicate_field", place, message)
+
+
+def _table_frames(source: Input, sample: Sample) -> list[Frame]:
+    """The first records of a table."""
+    framing = sample.framing
+    if framing.kind in ("parquet", "arrow"):
+        found = columnar.batches(source, framing.kind)
+        first = next((batch for batch in found if batch.rows), None)
+        return [] if first is None else columnar.frames(first.data, 0, 0).frames
+    data = sample.data
+    if not sample.whole:
+        # The last row may go on behind the sample; what breaks it is the build's matter.
+        data = data[: data.rfind(b"\n") + 1]
+    try:
+        return csv.frames(data, framing.start, framing).frames[:SAMPLE_RECORDS]
+    except SyntaxFaultError as fault:
+        if fault.whole.frames or not sample.whole or framing.salvage:
+            return fault.whole.frames[:SAMPLE_RECORDS]
+        raise InputError(fault.reason, place_of(source), fault.message, fault.byte) from fault
+
+
+def _refuse_types(sample: Sample, shape: str, place: str) -> None:
+    """Refuse a table with a column of a type that the format cannot read: no row would be right."""
+    specimen = sample.data
+    if sample.framing.kind == "csv":
+        specimen = msgspec.json.encode(dict.fromkeys(sample.framing.columns, ""))
+    problem = formats.decode_part(specimen, msgspec.json.Decoder(formats.load(shape).Row).decode)
+    if isinstance(problem, Problem):
+        message = f"column `{problem.path}` {problem.message}: no row of {shape} can be read"
+        raise InputError(problem.reason, place, message)
+
+
+def sample_frames(sample: Sample) -> tuple[list[Frame], SyntaxFaultError | None]:
     """The first records of a file, as far as its sample holds them whole, and what breaks it."""
     framing = msgspec.structs.replace(sample.framing, encoding="utf-8")
     data, start = sample.data, framing.start
@@ -92,20 +165,21 @@ def sample_frames(sample: Sample) -> tuple[list[Frame], json_array.SyntaxFaultEr
         ends = borders[:SAMPLE_RECORDS][-1:] or json_array.Scanner().scan(data)[-1:]
         cut = spared(data[: ends[0]]) if ends else None
         return json_array.frames(cut, start, framing, last=False) if cut is not None else [], None
-    except (json_array.SyntaxFaultError, CutError) as fault:
+    except (SyntaxFaultError, CutError) as fault:
         # The build says what is wrong, and where; here whatever is whole will do.
         ends = json_array.Scanner().scan(data)[:SAMPLE_RECORDS]
         found = [
             Frame(data[a : b - 1].strip(), start + a, start + b)
             for a, b in zip([0, *ends], ends, strict=False)
         ]
-        return found, fault if isinstance(fault, json_array.SyntaxFaultError) else None
+        return found, fault if isinstance(fault, SyntaxFaultError) else None
 
 
-def sample_records(source: Input, framing: Framing, encoding: str | None = None) -> list[bytes]:
+def sample_records(source: Input, framing: Framing, reading: Reading) -> list[bytes]:
     """The bytes of the first records of a file, as UTF-8."""
     keys = (framing.key,) if framing.key else ()
-    found, _ = sample_frames(sniff(source, keys, encoding=encoding))
+    sample = sniff(source, keys, reading)
+    found = _table_frames(source, sample) if framing.columns else sample_frames(sample)[0]
     return [bytes(frame.data) for frame in found]
 
 

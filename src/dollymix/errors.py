@@ -5,19 +5,31 @@
     │   └── RecipeError       every fault of a recipe at once
     ├── BuildError            nothing was published                     exit 1
     │   ├── InputError        a file that cannot be read
+    │   ├── StoppedError      the machine, not the data: the next run goes on from there
     │   └── CheckError        a finished build does not hold
     └── InternalError         a fault of ours                           exit 70
 
-Every message is one line: where, what is wrong, what was expected, what to do.
+Every message is one line: where, what is wrong, what was expected, what to do. What it repeats of
+data, paths and options is safe to print, and holds no password and no token.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+from dollymix.secret import told
+
 
 class DollymixError(Exception):
-    """The root; `exit_status` is what the command line ends with."""
+    """The root; each argument is one line. `exit_status` is what the command line ends with."""
 
     exit_status = 1
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*map(told, lines))
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
 
 
 class UsageError(DollymixError):
@@ -27,15 +39,20 @@ class UsageError(DollymixError):
 
 
 class RecipeError(UsageError):
-    """A recipe with faults; `problems` holds one line for each."""
+    """A recipe with faults, a line for each."""
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+    @property
+    def problems(self) -> list[str]:
+        """The lines."""
+        return list(self.args)
 
 
 class BuildError(DollymixError):
     """The build stopped and published nothing."""
+
+
+class StoppedError(BuildError):
+    """The build was stopped by something that is not in its data; what is done is kept."""
 
 
 class InputError(BuildError):
@@ -46,15 +63,15 @@ class InputError(BuildError):
     """
 
     def __init__(self, reason: str, place: str, message: str, byte: int | None = None) -> None:
-        super().__init__(reason, place, message, byte)
+        at = "" if byte is None else f" at byte {byte}"
+        super().__init__(f"{place}{at}: {message} [{reason}]")
         self.reason = reason
         self.place = place
         self.message = message
         self.byte = byte
 
-    def __str__(self) -> str:
-        at = "" if self.byte is None else f" at byte {self.byte}"
-        return f"{self.place}{at}: {self.message} [{self.reason}]"
+    def __reduce__(self) -> tuple[Any, ...]:
+        return InputError, (self.reason, self.place, self.message, self.byte)
 
 
 class CheckError(DollymixError):

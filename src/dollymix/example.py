@@ -31,7 +31,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
     role: str
     content: str
-    extra: msgspec.Raw = msgspec.Raw(b"")
+    extra: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class Example(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

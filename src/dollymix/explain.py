@@ -12,10 +12,11 @@ import msgspec
 
 from dollymix import manifest
 from dollymix.errors import UsageError
-from dollymix.framing import Framing, Input
-from dollymix.framing.inputs import open_stream, read_range
+from dollymix.framing import Framing, Input, columnar
+from dollymix.framing.inputs import reopen
+from dollymix.framing.streams import open_stream, read_range
 
-_ID = re.compile(r"(?P<source>[\w.-]+)/(?P<file>[^#]+)#(?P<record>[0-9]+)(?P<path>[.\[].*)?")
+_ID = re.compile(r"(?P<source>[\w.-]+)/(?P<file>[^#]+)#(?P<record>[0-9]{1,18})(?P<path>[.\[].*)?")
 _COPY = re.compile(r"~[0-9]+$")
 
 
@@ -85,7 +86,7 @@ def _written(root: Path, source: str, file: str, record: int) -> Iterator[Part]:
                     for number, row in enumerate(table.read_row_group(group).to_pylist()):
                         if (row["record"], row["file"], row["source"]) == (record, file, source):
                             shard = f"dolly/{split}/{path.stem}.jsonl"
-                            row |= {"split": split, "shard": shard, "row": first + number}
+                            row |= {"split": split, "shard": shard, "output_row": first + number}
                             row["line"] = _line(root / shard, first + number)
                             yield Part(row["id"], "written", row)
                 first += rows
@@ -114,22 +115,30 @@ def _bytes(
     root: Path, built: manifest.Manifest, source: str, file: str, parts: list[Part]
 ) -> tuple[bytes | None, str]:
     """The record's bytes from its input, where that is still what the build read."""
-    row = next((part.row for part in parts if part.row.get("byte_end") is not None), None)
+    row = next((part.row for part in parts if _has_place(part.row)), None)
     if row is None:
         return None, "the parts of this record that are left hold no place in the input"
     entry = next((e for e in built.inputs if (e.source, e.file) == (source, file)), None)
     place = next(
         (p for p in manifest.input_paths(root) if (p["source"], p["file"]) == (source, file)), None
     )
-    if entry is None or place is None or not os.path.exists(place["path"]):
+    if entry is None or place is None or not os.path.isfile(place["path"]):
         return None, "the input is not where the build read it"
     if manifest.sha256_of(place["path"]) != entry.sha256:
         return None, "the input is no longer what the build read"
+    if entry.framing in ("parquet", "arrow"):
+        table = reopen(place["path"], file, "")
+        kind: columnar.Kind = "parquet" if entry.framing == "parquet" else "arrow"
+        return columnar.read_row(table, kind, row["row_group"], row["row"]), ""
     start, end = row["byte_start"], row["byte_end"]
     if entry.compression == "none":
         return bytes(read_range(place["path"], start, end)), ""
-    item = Input(place["path"], file, place["member"])
+    item = reopen(place["path"], file, place["member"])
     return _inflated(item, entry.compression, start, end), ""
+
+
+def _has_place(row: dict[str, Any]) -> bool:
+    return row.get("byte_end") is not None or row.get("row_group") is not None
 
 
 def _inflated(item: Input, compression: Any, start: int, end: int) -> bytes:

@@ -19,6 +19,7 @@ from dollymix.blocks import Block, Columns, Drop, Index
 from dollymix.blocks import read as read_blocks
 from dollymix.errors import BuildError
 from dollymix.example import identifier
+from dollymix.framing import Framing
 from dollymix.ledger import Ledger, SourceCounts
 from dollymix.manifest import OutputFile, sha256_of
 
@@ -27,18 +28,27 @@ ROW_GROUP = 10_000
 _SPARSE = (
     "steps", "flags", "system", "history", "after", "tools", "rejected", "answer_start", "meta",
 )  # fmt: skip
-_PLACE = ("id", "source", "file", "record", "path", "byte_start", "byte_end")
+_PLACE = ("id", "source", "file", "record", "path", "byte_start", "byte_end", "row_group", "row")
 _HEAD = struct.Struct("<QII")
 _BUCKET_BYTES = 64 << 20
 _RELEASE_BYTES = 64 << 20
 
 
 class Names(msgspec.Struct, frozen=True):
-    """What a block's numbers stand for: its source, its file, the source's licence."""
+    """What a block's numbers stand for: its source, its file, the source's licence; and how each
+    file's records are found in it."""
 
     source: str
     files: tuple[str, ...]
     licence: str | None
+    framings: tuple[Framing, ...]
+
+
+def place_columns(start: Any, end: Any, framing: Framing) -> dict[str, Any]:
+    """A record's place, or a column of places: bytes, or of a columnar file row group and row."""
+    if framing.has_byte_places:
+        return {"byte_start": start, "byte_end": end}
+    return {"row_group": start, "row": end}
 
 
 class Shards:
@@ -202,10 +212,11 @@ def _schema(pa: Any) -> Any:
     return pa.schema(
         [
             ("id", text), ("source", text), ("file", text), ("record", number), ("path", text),
-            ("byte_start", number), ("byte_end", number), ("copy", pa.int32()),
-            ("line_xxh3", pa.uint64()), ("steps", texts), ("licence", text), ("group", text),
-            ("flags", texts), ("system", text), ("history", text), ("after", text),
-            ("tools", text), ("rejected", text), ("answer_start", number), ("meta", text),
+            ("byte_start", number), ("byte_end", number), ("row_group", number), ("row", number),
+            ("copy", pa.int32()), ("line_xxh3", pa.uint64()), ("steps", texts),
+            ("licence", text), ("group", text), ("flags", texts), ("system", text),
+            ("history", text), ("after", text), ("tools", text), ("rejected", text),
+            ("answer_start", number), ("meta", text),
         ]
     )  # fmt: skip
 
@@ -223,8 +234,8 @@ def lineage_rows(names: Names, block: Block, columns: Columns) -> dict[str, list
         "file": [file] * count,
         "record": records,
         "path": columns.paths,
-        "byte_start": columns.starts,
-        "byte_end": columns.ends,
+        **dict.fromkeys(("byte_start", "byte_end", "row_group", "row"), [None] * count),
+        **place_columns(columns.starts, columns.ends, names.framings[block.file]),
         "copy": [0] * count,
         "line_xxh3": memoryview(columns.hashes).cast("Q").tolist(),
         "licence": [names.licence] * count,
@@ -376,7 +387,7 @@ class Exporter:
             block.base + columns.records[other],
             columns.paths[other],
         )
-        place = {name: rows[name][row] for name in _PLACE}
+        place = {name: rows[name][row] for name in _PLACE if rows[name][row] is not None}
         body = dropped_line(place, drop.why._asdict() | {"because_of": because}, bytes(line))
         self._open("work/duplicates").write(body)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,10 @@ from dollymix.errors import InputError
 from dollymix.framing.inputs import list_inputs
 from dollymix.recipe import source_name
 from dollymix.text import printable
+
+_WORD = re.compile(r"[^\W\d_][\w-]*")
+# What YAML readers take for something else than a text.
+_NO_TEXT = frozenset(("yes", "no", "on", "off", "y", "n", "true", "false", "null"))
 
 
 class Found(NamedTuple):
@@ -75,19 +80,17 @@ def _lines(name: str, file: str, shapes: set[tuple[str, ...]], looked: list[Foun
     lines = [f"  - name: {_quoted(name)}"]
     if len(kinds) == 1:
         lines.append(f"    format: {kinds.pop()}")
-    lines.append(f"    # {looked[0].evidence}")
+    lines.append(f"    # {printable(looked[0].evidence)}")
     lines.append(f"    files: [{_quoted(file)}]")
     return lines
 
 
 def _quoted(text: str) -> str:
-    import json
-
-    return (
-        text
-        if text.replace("_", "a").replace("-", "a").isalnum() and text[0].isalpha()
-        else (json.dumps(text, ensure_ascii=False))
-    )
+    """The text as YAML: as it is where every reader takes it for a text, else between quotes."""
+    if _WORD.fullmatch(text) and text.lower() not in _NO_TEXT:
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{printable(escaped)}"'
 
 
 def _recipe(sources: dict[str, list[str]]) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dollymix import formats
-from dollymix.detect import Detected, detect
+from dollymix.detect import Detected, detect, sample_records
 from dollymix.errors import InputError
 from dollymix.example import Example, Origin
+from dollymix.framing import Reading
 from dollymix.framing.inputs import list_inputs
-from dollymix.framing.units import Units, read_frames
 from dollymix.ledger import Verdict
 
 
@@ -49,13 +48,9 @@ def inspect(
     for item in list_inputs([str(path)], Path.cwd()):
         try:
             seen = detect(item, format)
-            units = Units(item, seen.framing, (0, 0), 1 << 16)
-            unit = next(iter(units))
+            records = sample_records(item, seen.framing, Reading())[:count]
             shown = [
-                _show(seen.shapes, number, frame.data, item.name)
-                for number, frame in enumerate(
-                    islice(read_frames(unit, seen.framing).frames, count)
-                )
+                _show(seen.shapes, number, raw, item.name) for number, raw in enumerate(records)
             ]
         except InputError as error:
             found.append(Inspection(item.name, None, [], error))
@@ -64,6 +59,6 @@ def inspect(
     return found
 
 
-def _show(shapes: tuple[str, ...], number: int, raw: Any, file: str) -> Shown:
+def _show(shapes: tuple[str, ...], number: int, raw: bytes, file: str) -> Shown:
     parsed = formats.parse_record(shapes, raw, Origin("source", file, number))
-    return Shown(number, bytes(raw), parsed.examples, parsed.verdicts)
+    return Shown(number, raw, parsed.examples, parsed.verdicts)

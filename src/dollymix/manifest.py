@@ -16,7 +16,7 @@ import msgspec
 from dollymix.decoding import FAILURES
 from dollymix.errors import CheckError, UsageError
 from dollymix.framing import Compression
-from dollymix.framing.inputs import zstd_module
+from dollymix.framing.streams import zstd_module
 
 T = TypeVar("T")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from typing import Any
 import msgspec
 
 from dollymix import formats, recipe, steps
-from dollymix.convert import FileSetup, Setup, SourceSetup
+from dollymix.convert import FileSetup, Setup, SourceSetup, unreadable
 from dollymix.detect import detect, sample_records
 from dollymix.errors import BuildError, InputError, UsageError
 from dollymix.example import Origin
 from dollymix.export import Names
-from dollymix.framing import Input
-from dollymix.framing.inputs import list_inputs, show
+from dollymix.framing import Input, Reading
+from dollymix.framing.archives import is_passed_over
+from dollymix.framing.inputs import STDIN, list_inputs
+from dollymix.framing.streams import show
 from dollymix.manifest import sha256_of, versions
 from dollymix.version import __version__
 
@@ -43,6 +46,7 @@ class Plan(msgspec.Struct):
     setup: Setup
     step_names: list[str]
     refused: list[tuple[int, Input | str, InputError]]
+    passed_over: list[tuple[int, InputError]]
 
     @property
     def is_direct(self) -> bool:
@@ -53,7 +57,12 @@ class Plan(msgspec.Struct):
     def names(self) -> list[Names]:
         """What the numbers in blocks stand for."""
         return [
-            Names(setup.name, tuple(file.name for file in setup.files), source.licence)
+            Names(
+                setup.name,
+                tuple(file.name for file in setup.files),
+                source.licence,
+                tuple(file.framing for file in setup.files),
+            )
             for setup, source in zip(self.setup.sources, self.recipe.sources, strict=True)
         ]
 
@@ -80,11 +89,14 @@ def read_recipe(
     if isinstance(source, recipe.Recipe):
         asked = source
     elif isinstance(source, list):
-        asked = recipe.from_paths([Path(path) for path in source])
+        # `./-` is a file of that name, which a Path does not tell from `-`.
+        texts = [os.fspath(path) for path in source]
+        asked = recipe.from_paths([Path(t) if t == STDIN else Path(t).absolute() for t in texts])
     else:
         path = Path(source)
         base = path.absolute().parent
         asked = recipe.load(path, overrides)
+    recipe.refuse_secrets(asked)
     changes: dict[str, Any] = {}
     if formats:
         views = {output.view for output in asked.outputs}
@@ -96,30 +108,55 @@ def read_recipe(
     return msgspec.structs.replace(asked, **changes), base
 
 
-def make_plan(asked: recipe.Recipe, base: Path, overrides: dict[str, str]) -> Plan:
-    """Look at every input. Raises InputError for the first that is refused, unless it is skipped;
-    where several are, the message has a line for each."""
+def make_plan(
+    asked: recipe.Recipe, base: Path, overrides: dict[str, str], stdin: str | None = None
+) -> Plan:
+    """Look at every input; `stdin` is a file that holds what standard input gave.
+
+    Raises InputError for the first that is refused, unless it is skipped; where several are, the
+    message has a line for each.
+    """
     files: list[PlannedFile] = []
     refused: list[tuple[int, Input | str, InputError]] = []
+    passed_over: list[tuple[int, InputError]] = []
     for number, source in enumerate(asked.sources):
         try:
-            inputs = list_inputs(source.files, base)
+            inputs = list_inputs(source.files, base, source.limits, stdin)
         except InputError as error:
             refused.append((number, error.place, error))
             continue
+        before = len(files) + len(refused)
+        no_data: list[tuple[Input, InputError]] = []
         for item in inputs:
             try:
                 files.append(_plan_file(number, source, item))
-            except InputError as error:
-                if error.reason == "input.empty" and source.allow_empty:
+            except (InputError, OSError) as error:
+                why = unreadable(item.path, error)
+                if why.reason == "input.empty" and source.allow_empty:
                     continue
-                refused.append((number, item, error))
+                if is_passed_over(item.member, why):
+                    no_data.append((item, why))
+                else:
+                    refused.append((number, item, why))
+        if no_data and before == len(files) + len(refused):
+            refused.append((number, *no_data.pop()))
+        passed_over += [(number, why) for _, why in no_data]
     if refused and asked.on_bad_file == "stop":
-        if len(refused) == 1:
-            raise refused[0][2]
-        raise BuildError("\n".join(str(error) for _, _, error in refused))
+        first = _first_of_each(refused)
+        if len(first) == 1:
+            raise first[0]
+        raise BuildError(*map(str, first))
     setups, names = _setups(asked, files)
-    return Plan(asked, overrides, files, setups, names, refused)
+    return Plan(asked, overrides, files, setups, names, refused, passed_over)
+
+
+def _first_of_each(refused: list[tuple[int, Input | str, InputError]]) -> list[InputError]:
+    """The errors; of an archive whose members are refused for one reason, the first alone."""
+    found: dict[tuple[str, str], InputError] = {}
+    for _, item, error in refused:
+        place = item.path if isinstance(item, Input) else error.place
+        found.setdefault((place, error.reason), error)
+    return list(found.values())
 
 
 def _plan_file(number: int, source: recipe.Source, item: Input) -> PlannedFile:
@@ -127,10 +164,15 @@ def _plan_file(number: int, source: recipe.Source, item: Input) -> PlannedFile:
         raise InputError(
             "io.digest", show(item.path), "is not the file whose sha256 the recipe has"
         )
-    found = detect(item, source.format, source.framing, source.encoding)
+    found = detect(item, source.format, reading_of(source))
     _check_options(source, found.shapes, show(item.path))
     setup = FileSetup(item.name, found.framing, found.shapes)
     return PlannedFile(number, 0, item, setup, found.evidence, found.sampled, found.unread)
+
+
+def reading_of(source: recipe.Source) -> Reading:
+    """What the recipe says of how a source's files are to be read."""
+    return Reading(source.framing, source.encoding, source.delimiter, source.salvage, source.limits)
 
 
 def _check_options(source: recipe.Source, shapes: tuple[str, ...], place: str) -> None:
@@ -207,7 +249,7 @@ def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Pre
     found: list[Preview] = []
     for file in plan.files:
         described = asked.sources[file.source]
-        records = sample_records(file.input, file.setup.framing, described.encoding)
+        records = sample_records(file.input, file.setup.framing, reading_of(described))
         parsed = [
             formats.parse_record(
                 file.setup.shapes,
@@ -232,6 +274,13 @@ def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Pre
     return found
 
 
+def _digest(path: str) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
 class InputDigests:
     """The digests of the input files, taken beside the conversion."""
 
@@ -247,7 +296,7 @@ class InputDigests:
     def _run(self) -> None:
         try:
             for path in self._paths:
-                self._found[path] = sha256_of(path)
+                self._found[path] = _digest(path)
         except Exception as error:  # told to the build when it asks
             self._error = error
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +19,23 @@ import msgspec
 
 from dollymix import formats, steps
 from dollymix.errors import RecipeError, UsageError
+from dollymix.framing import Declared, Limits
+from dollymix.framing.inputs import STDIN
+from dollymix.secret import holds_secret, told
 from dollymix.text import nearest, quoted
 
 Path_ = tuple[str | int, ...]
 
+# A recipe nested more deeply is none.
+DEPTH = 32
+
 _NAME = re.compile(r"\w[\w.-]*")
-_SECRET = re.compile(r"://[^/\s:@]+:[^/\s@]+@|\b(hf_|sk-|ghp_|AKIA)[A-Za-z0-9]{16,}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# Some YAML readers take these for true and false, others for words.
+_NORWAY = frozenset(("yes", "no", "on", "off"))
+
+
+_KEEP_OUT = "looks like a password or token: keep it out, builds record it [config.secret]"
 
 
 class StepSpec(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,8 +51,11 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     files: list[str]
     format: str | None = None
-    framing: Literal["auto", "jsonl", "json"] = "auto"
+    framing: Declared = "auto"
     encoding: str | None = None
+    delimiter: str | None = None
+    salvage: bool = False
+    limits: Limits = Limits()
     options: dict[str, Any] = {}
     category: str | None = None
     licence: str | None = None
@@ -86,8 +101,11 @@ def load(path: Path, overrides: dict[str, str] | None = None) -> Recipe:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such recipe") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as a recipe: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        message = f"is not UTF-8: {error.reason} at byte {error.start} [config.syntax]"
+        raise RecipeError(f"{path}: {message}") from error
     return parse(text, str(path), overrides)
 
 
@@ -96,6 +114,8 @@ def parse(text: str, place: str = "recipe", overrides: dict[str, str] | None = N
     document = _Document(text, place)
     data = document.read()
     for key, value in (overrides or {}).items():
+        if holds_secret(key) or holds_secret(value):
+            raise UsageError(f"--set {key}: {_KEEP_OUT}")
         _override(data, key, _Document(value, f"--set {key}").read(), document)
     return _check(data, document)
 
@@ -103,13 +123,37 @@ def parse(text: str, place: str = "recipe", overrides: dict[str, str] | None = N
 def from_paths(paths: list[Path], **settings: Any) -> Recipe:
     """The recipe for bare paths: one source a path, named after it, each format detected."""
     taken: set[str] = set()
-    sources = [Source(source_name(path, taken), [str(path.absolute())]) for path in paths]
+    sources = [Source(source_name(path, taken), [_absolute(path)]) for path in paths]
     return Recipe(version=1, sources=sources, **settings)
+
+
+def refuse_secrets(asked: Recipe) -> None:
+    """Raise UsageError where a recipe that was made of paths or in Python holds a secret."""
+    for text in _texts(msgspec.to_builtins(asked)):
+        if holds_secret(text):
+            raise UsageError(f"{text}: {_KEEP_OUT}")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value, those of keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _absolute(path: Path) -> str:
+    return STDIN if str(path) == STDIN else str(path.absolute())
 
 
 def source_name(path: Path, taken: set[str]) -> str:
     """A source's name after its file or folder; `-2`, `-3` where it is taken."""
-    stem = path.resolve().name.split(".")[0]
+    stem = "stdin" if str(path) == STDIN else path.resolve().name.split(".")[0]
     name = "".join(c if c.isalnum() or c in "_-" else "-" for c in stem).strip("-") or "source"
     number, unique = 1, name
     while unique in taken:
@@ -125,6 +169,7 @@ class _Document:
     def __init__(self, text: str, place: str) -> None:
         self.text = text
         self.place = place
+        self.tags: dict[tuple[int, int], str] = {}
         self.lines: dict[Path_, int] = {}
         self.problems: list[tuple[int, str]] = []
         self.data: Any = None
@@ -145,14 +190,16 @@ class _Document:
         while known and known not in self.lines:
             known = known[:-1]
         line = self.lines.get(known, 1)
-        shown = _shown(path)
-        self.problems.append((line, f"{self.place}:{line}: {shown}{message}"))
+        self.problems.append((line, self._line(line, f"{_shown(path)}{message}")))
+
+    def _line(self, line: int, message: str) -> str:
+        return f"{self.place}:{line}: {message}" if line else f"{self.place}: {message}"
 
     def raise_faults(self) -> None:
         """Raise RecipeError where there are any."""
         if self.problems:
             ordered = [text for _, text in sorted(self.problems, key=lambda p: p[0])]
-            raise RecipeError(list(dict.fromkeys(ordered)))
+            raise RecipeError(*dict.fromkeys(ordered))
 
     def read(self) -> Any:
         """The values as plain Python ones. Tags, aliases and repeated keys are faults."""
@@ -161,23 +208,36 @@ class _Document:
 
         reader = YAML(typ="safe", pure=True)
         try:
+            self._look_over(reader)
             node = reader.compose(self.text)
-        except RecursionError as error:
-            raise RecipeError([f"{self.place}: is nested too deeply [config.syntax]"]) from error
         except (YAMLError, ValueError) as error:
-            raise RecipeError([self._syntax(error)]) from error
+            raise RecipeError(self._syntax(error)) from error
         if node is None:
-            raise RecipeError([f"{self.place}: is empty [config.empty]"])
+            raise RecipeError(self._line(0, "is empty [config.empty]"))
         value = self._value(node, (), reader, set())
         self.raise_faults()
         self.data = value
         return value
 
+    def _look_over(self, reader: Any) -> None:
+        """Note where tags stand. Raises RecipeError for deep nesting, before anything recurses."""
+        from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+
+        depth = 0
+        for event in reader.parse(self.text):
+            mark = event.start_mark
+            depth += isinstance(event, CollectionStartEvent)
+            depth -= isinstance(event, CollectionEndEvent)
+            if depth > DEPTH:
+                message = f"is nested more than {DEPTH} levels deep [config.depth]"
+                raise RecipeError(self._line(mark.line + 1, message))
+            if getattr(event, "tag", None) is not None:
+                self.tags[mark.line, mark.column] = str(event.tag)
+
     def _syntax(self, error: Exception) -> str:
         mark = getattr(error, "problem_mark", None)
-        line = "" if mark is None else f":{mark.line + 1}"
         what = getattr(error, "problem", None) or str(error).splitlines()[0]
-        return f"{self.place}{line}: is not YAML: {what} [config.syntax]"
+        return self._line(mark.line + 1 if mark else 0, f"is not YAML: {what} [config.syntax]")
 
     def _value(self, node: Any, path: Path_, reader: Any, seen: set[int]) -> Any:
         from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
@@ -187,23 +247,52 @@ class _Document:
             self.fault(path, "is an alias: write the value out [config.alias_limit]")
             return None
         seen.add(id(node))
-        if not str(node.tag).startswith("tag:yaml.org,2002:") or "python" in str(node.tag):
-            self.fault(path, f"has the tag {quoted(str(node.tag))}: tags are not read [config.tag]")
+        if self._has_tag(node, path):
             return None
         if isinstance(node, ScalarNode):
-            return _plain(reader.constructor.construct_object(node))
+            return self._scalar(node, path, reader)
         if isinstance(node, SequenceNode):
             return [self._value(n, (*path, i), reader, seen) for i, n in enumerate(node.value)]
         assert isinstance(node, MappingNode)
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            if not isinstance(key_node, ScalarNode):
+                self.fault(path, "has a key that is no text [config.type]")
+                continue
             key = str(key_node.value)
-            if key in values:
-                self.lines[(*path, key)] = key_node.start_mark.line + 1
-                self.fault((*path, key), "stands twice [config.duplicate_key]")
             self.lines[(*path, key)] = key_node.start_mark.line + 1
+            self._has_tag(key_node, (*path, key))
+            if key in values:
+                self.fault((*path, key), "stands twice [config.duplicate_key]")
             values[key] = self._value(value_node, (*path, key), reader, seen)
         return values
+
+    def _has_tag(self, node: Any, path: Path_) -> bool:
+        tag = self.tags.get((node.start_mark.line, node.start_mark.column))
+        if tag is not None:
+            self.fault(path, f"has the tag {_named(tag)}: tags are not read [config.tag]")
+        return tag is not None
+
+    def _scalar(self, node: Any, path: Path_, reader: Any) -> Any:
+        from ruamel.yaml.error import YAMLError
+
+        if node.style is None and node.value.lower() in _NORWAY:
+            self.fault(
+                path,
+                f"is {_named(node.value)}, to some readers a word and to others true or false: "
+                "write true or false, or put the word in quotes [config.type]",
+            )
+            return None
+        try:
+            return _plain(reader.constructor.construct_object(node))
+        except (YAMLError, ValueError):
+            self.fault(path, f"is {_named(node.value)}, which is no value [config.type]")
+            return None
+
+
+def _named(text: str) -> str:
+    # Hidden before it is cut: half a secret is one, too.
+    return quoted(told(text))
 
 
 def _plain(value: Any) -> Any:
@@ -212,7 +301,7 @@ def _plain(value: Any) -> Any:
 
 def _shown(path: Path_) -> str:
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return f"`{text.removeprefix('.')}` " if path else ""
+    return f"{quoted(told(text.removeprefix('.')), 200)} " if path else ""
 
 
 def _override(data: Any, key: str, value: Any, document: _Document) -> None:
@@ -223,12 +312,12 @@ def _override(data: Any, key: str, value: Any, document: _Document) -> None:
             by_name = {str(item.get("name")): item for item in data if isinstance(item, dict)}
             index = int(part) if part.isdigit() else -1
             if part not in by_name and not 0 <= index < len(data):
-                raise UsageError(f"--set {key}: there is no `{part}`")
+                raise UsageError(f"--set {key}: there is no {_named(part)}")
             data = by_name[part] if part in by_name else data[index]
         elif isinstance(data, dict):
             data = data.setdefault(part, {})
         if not isinstance(data, (dict, list)):
-            raise UsageError(f"--set {key}: `{part}` holds no values")
+            raise UsageError(f"--set {key}: {_named(part)} holds no values")
     if not isinstance(data, dict):
         raise UsageError(f"--set {key}: name a key, not an item of a list")
     data[parts[-1]] = value
@@ -244,7 +333,7 @@ def _check(data: Any, document: _Document) -> Recipe:
         if isinstance(source, dict):
             _normalise_steps(source)
     _check_struct(data, Recipe, (), document)
-    _check_secrets(data, (), document)
+    _check_texts(data, (), document)
     # Meaning is checked on what has the right type, so that all faults come at once.
     _check_meaning(_what_fits(data, Recipe), document)
     document.raise_faults()
@@ -341,16 +430,35 @@ def _kind(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def _check_secrets(value: Any, path: Path_, document: _Document) -> None:
-    """Passwords and tokens do not belong into a recipe, which is copied into every build."""
+def _check_texts(value: Any, path: Path_, document: _Document) -> None:
+    """Passwords and tokens do not belong into a recipe, which is copied into every build; nor do
+    characters that no file can hold."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            _check_secrets(inner, (*path, key), document)
+            if holds_secret(key):
+                document.fault((*path, key), _KEEP_OUT)
+            _check_texts(inner, (*path, key), document)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            _check_secrets(inner, (*path, index), document)
-    elif isinstance(value, str) and _SECRET.search(value):
-        document.fault(path, "looks like a password or token: keep it out [config.secret]")
+            _check_texts(inner, (*path, index), document)
+    elif isinstance(value, str):
+        if holds_secret(value):
+            document.fault(path, _KEEP_OUT)
+        if "\x00" in value or not _can_be_written(value, path):
+            document.fault(path, "holds what is no character [config.value]")
+
+
+def _can_be_written(value: str, path: Path_) -> bool:
+    """A path may hold bytes that are no characters, as os.fsdecode gives them; other texts none."""
+    if not _SURROGATE.search(value):
+        return True
+    if len(path) < 2 or path[-2] != "files":
+        return False
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_meaning(recipe: Recipe, document: _Document) -> None:
@@ -361,11 +469,14 @@ def _check_meaning(recipe: Recipe, document: _Document) -> None:
     for index, source in enumerate(recipe.sources):
         path: Path_ = ("sources", index)
         if source.name and source.name in seen:
-            document.fault((*path, "name"), f"{quoted(source.name)} stands twice [config.value]")
+            document.fault((*path, "name"), f"{_named(source.name)} stands twice [config.value]")
         if document.holds((*path, "name"), source.name) and not _NAME.fullmatch(source.name):
             document.fault(
                 (*path, "name"), "may hold letters, digits, `.`, `_` and `-` alone [config.value]"
             )
+        mark = source.delimiter
+        if mark is not None and (len(mark) != 1 or not mark.isascii() or mark in '"\r\n'):
+            document.fault((*path, "delimiter"), "must be one ASCII character [config.value]")
         if not source.files and document.holds((*path, "files"), []):
             document.fault((*path, "files"), "is empty [config.empty]")
         seen.add(source.name)
@@ -384,7 +495,7 @@ def _check_meaning(recipe: Recipe, document: _Document) -> None:
 def _unknown_name(path: Path_, name: str, known: list[str], document: _Document) -> None:
     near = nearest(name, known)
     hint = f"Did you mean `{near}`?" if near else f"There are: {', '.join(known)}."
-    document.fault(path, f"{quoted(name)} is not known. {hint} [config.unknown_name]")
+    document.fault(path, f"{_named(name)} is not known. {hint} [config.unknown_name]")
 
 
 def _check_format(source: Source, path: Path_, document: _Document) -> None:
@@ -412,7 +523,7 @@ def _can_import(
     try:
         load_module(name)
     except (ImportError, UsageError) as error:
-        document.fault(path, f"{quoted(name)} cannot be imported: {error} [config.import]")
+        document.fault(path, f"{_named(name)} cannot be imported: {error} [config.import]")
         return False
     return True
 
@@ -435,8 +546,8 @@ def _check_steps(listed: list[StepSpec], path: Path_, document: _Document) -> No
             line = document.lines.get((*path, first_group[0]), 0)
             document.fault(
                 place,
-                f"{quoted(step.name)} judges single examples and must stand before "
-                f"{quoted(first_group[1])} (line {line}), which compares them [config.order]",
+                f"{_named(step.name)} judges single examples and must stand before "
+                f"{_named(first_group[1])} (line {line}), which compares them [config.order]",
             )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
+from collections.abc import Iterator
+from itertools import groupby
 
 # Characters that show nothing: zero-width spaces and joiners, the soft hyphen, the byte-order mark.
 INVISIBLE = (
@@ -13,7 +16,22 @@ INVISIBLE = (
 )
 _NOTHING = INVISIBLE + "\x00"
 _INVISIBLE_TABLE = dict.fromkeys(map(ord, INVISIBLE))
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control, format, surrogate and separator characters of Unicode, tags, and those that show nothing.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
+    "\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0"
+    "\ufff0-\ufffb\ufffe\uffff\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+# Where combining marks may stand: outside Latin letters, Hangul, Han and most Kana.
+_FEW_MARKS = 64
+_MARKS = re.compile(
+    "[\u0300-\u10ff\u135d-\u2fff\u302a-\u302f\u3099\u309a\ua66f-\uabed\ufb1e\ufe20-\ufe2f"
+    f"\U000101fd-\U0001efff]{{{_FEW_MARKS + 1},}}"
+)
+# Longer names, and more of them, are not compared: that takes time, and names nothing near.
+_LONGEST_NAME = 100
+_MOST_NAMES = 1000
 
 
 def is_blank(text: str) -> bool:
@@ -28,19 +46,59 @@ def is_blank(text: str) -> bool:
 def normal_form(text: str) -> str:
     """The form in which texts are compared: NFC, case folded, invisible characters gone, each run
     of white space one blank. NFKC is not used, since ① and ㄱ are content."""
-    visible = unicodedata.normalize("NFC", text).translate(_INVISIBLE_TABLE)
+    visible = _composed(text).translate(_INVISIBLE_TABLE)
     return " ".join(visible.casefold().split())
 
 
+def _composed(text: str) -> str:
+    """NFC; but a run of more combining marks than any language writes stays as it is, since
+    putting marks in order takes time with the square of their number."""
+    if unicodedata.is_normalized("NFC", text):
+        return text
+    pieces: list[str] = []
+    position = 0
+    for found in _MARKS.finditer(text):
+        for start, end in _long_runs(text, found.start(), found.end()):
+            pieces += unicodedata.normalize("NFC", text[position:start]), text[start:end]
+            position = end
+    return "".join((*pieces, unicodedata.normalize("NFC", text[position:])))
+
+
+def _long_runs(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    for is_mark, run in groupby(range(start, end), lambda at: unicodedata.combining(text[at]) > 0):
+        places = list(run)
+        if is_mark and len(places) > _FEW_MARKS:
+            yield places[0], places[-1] + 1
+
+
 def printable(text: str) -> str:
-    """The text with control, bidirectional and undecodable characters shown as escapes."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    """The text in one line, safe for a terminal: control characters and line ends, bidirectional
+    and other format characters, tags, what shows nothing, and halves of pairs as escapes."""
+    unsafe = set(_UNSAFE.findall(text))
+    return text.translate({ord(char): _escape(ord(char)) for char in unsafe}) if unsafe else text
+
+
+def _escape(code: int) -> str:
+    """The character as Python, and YAML between double quotes, write it."""
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def as_json(text: str) -> str:
+    """JSON that says the same, in which such characters stand as JSON's own escapes."""
+    unsafe = set(_UNSAFE.findall(text))
+    return text.translate({ord(char): json.dumps(char)[1:-1] for char in unsafe})
 
 
 def quoted(text: str, limit: int = 80) -> str:
     """A value for a message: in backticks, cut to `limit` characters, safe to print."""
-    shown = text if len(text) <= limit else text[: limit - 1] + "…"
-    return f"`{printable(shown)}`"
+    return f"`{printable(shortened(text, limit))}`"
+
+
+def shortened(text: str, limit: int = 80) -> str:
+    """The text, or as much of it as the limit allows."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def languages(texts: list[str]) -> list[str]:
@@ -60,5 +118,7 @@ def nearest(name: str, known: list[str]) -> str | None:
     """The known name most like this one, or None where none is near."""
     import difflib
 
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if len(name) > _LONGEST_NAME:
+        return None
+    found = difflib.get_close_matches(name, known[:_MOST_NAMES], n=1, cutoff=0.6)
     return found[0] if found else None

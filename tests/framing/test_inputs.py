@@ -125,10 +125,13 @@ def test_a_missing_file_names_a_near_one(place):
     assert "ko_dataset.json" in str(error)
 
 
-@pytest.mark.parametrize("files", ["none/a.json", "*.json", "empty"])
-def test_nothing_to_read_is_refused(place, files):
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [("none/a.json", "io.missing"), ("*.json", "io.missing"), ("empty", "io.not_regular")],
+)
+def test_nothing_to_read_is_refused(place, files, reason):
     (place / "empty").mkdir()
-    assert refused(place, files).reason == "io.missing"
+    assert refused(place, files).reason == reason
 
 
 def test_a_pipe_is_refused_and_not_waited_for(place):

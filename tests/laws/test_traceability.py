@@ -128,7 +128,7 @@ def test_explain_gives_the_bytes_of_any_line(case, data):
         (part,) = life.parts
         assert (part.id, part.outcome, part.row["line"]) == (row["id"], "written", line)
         lines = (out / part.row["shard"]).read_bytes().split(b"\n")
-        assert json.loads(lines[part.row["row"]]) == line
+        assert json.loads(lines[part.row["output_row"]]) == line
         whole = dollymix.explain(out, f"{row['source']}/{row['file']}#{row['record']}")
         assert row["id"] in [part.id for part in whole.parts]
 

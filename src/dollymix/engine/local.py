@@ -21,12 +21,19 @@ from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
 
-from dollymix.errors import BuildError
+from dollymix.errors import StoppedError
 
 _IN_FLIGHT = 2
 _LENGTH = struct.Struct("<Q")
 _GROW = 1 << 20
-_START = "from dollymix.engine.local import serve; serve()"
+# What a machine lacks is one line, as everywhere; the parent says that the worker has ended.
+_START = """
+try:
+    from dollymix.engine.local import serve
+    serve()
+except (MemoryError, ImportError, OSError) as error:
+    raise SystemExit(f"a worker process: {type(error).__name__}: {error}")
+"""
 
 
 class InProcess:
@@ -54,13 +61,14 @@ class Workers:
         self, function: Callable[[Any], Any], tasks: Iterable[Any]
     ) -> Generator[Any, None, None]:
         """The results in the order of the tasks; a result is valid until the next is asked for."""
-        self._workers = [_Worker(function) for _ in range(self._count)]
         selector = selectors.DefaultSelector()
-        for worker in self._workers:
-            selector.register(worker.replies, selectors.EVENT_READ, worker)
         waiting: deque[_Slot] = deque()
         source = iter(tasks)
         try:
+            for _ in range(self._count):
+                worker = _Worker(function)
+                self._workers.append(worker)
+                selector.register(worker.replies, selectors.EVENT_READ, worker)
             exhausted = False
             while waiting or not exhausted:
                 while not exhausted and (free := self._free_slot()) is not None:
@@ -135,14 +143,20 @@ class _Worker:
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self.slots = [_Slot(self, number) for number in range(_IN_FLIGHT)]
         files = [s.file for slot in self.slots for s in (slot.outward, slot.inward)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _START, *map(str, files)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,  # a reply read ahead into a buffer would never be selected
-            pass_fds=files,
-            env=_environment(),
-        )
+        # A signal to the whole group is the parent's to answer; it stops the workers itself.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        try:
+            self.process = subprocess.Popen(
+                # -P: no module is ever taken from the folder the user happens to be in.
+                [sys.executable, "-P", "-c", _START, *map(str, files)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,  # a reply read ahead into a buffer would never be selected
+                pass_fds=files,
+                env=_environment(),
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.requests: Any = self.process.stdin
@@ -161,11 +175,14 @@ class _Worker:
         self.slots[number].reply = reply
         self.slots[number].done = True
 
-    def died(self) -> BuildError:
+    def died(self) -> StoppedError:
         status = self.process.wait()
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         hint = " It may have run out of memory." if status == -signal.SIGKILL else ""
-        return BuildError(f"a worker process ended by {how} while it converted.{hint}")
+        return StoppedError(
+            f"a worker process ended by {how} while it converted.{hint} Nothing was published; the "
+            "same command goes on from what is done so far"
+        )
 
     def stop(self) -> None:
         self.process.kill()
@@ -267,7 +284,6 @@ def _read_exactly(file: Any, size: int) -> bytes | None:
 def serve() -> None:
     """The life of a worker: tasks in, results out, until the parent is gone."""
     files = [int(file) for file in sys.argv[1:]]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests, replies = os.fdopen(0, "rb", 0), os.fdopen(os.dup(1), "wb", 0)
     # What a user's module prints must not end up among the replies.
     os.dup2(2, 1)

@@ -28,6 +28,7 @@ from dollymix.decoding import FAILURES, Problem, explain_failure, join
 from dollymix.errors import UsageError
 from dollymix.example import Example, Message, Origin
 from dollymix.ledger import Verdict, reject
+from dollymix.modules import import_dotted
 from dollymix.text import is_blank, nearest
 
 T = TypeVar("T")
@@ -101,7 +102,7 @@ def load(name: str) -> Format:
     Raises UsageError for an unknown name. An import error inside a module is shown as it is.
     """
     if "." in name:
-        module: Any = importlib.import_module(name)
+        module: Any = import_dotted(name)
         missing = [
             part for part in ("Row", "Options", "SIGNATURE", "parse") if not hasattr(module, part)
         ]
@@ -196,7 +197,7 @@ def read_beside(row: Foreign, supported: tuple[str, ...]) -> Beside | Problem:
     found = _NOTHING_BESIDE
     for name in _FOREIGN:
         raw: Raw | UnsetType = getattr(row, name)
-        if raw is UNSET or bytes(raw) in _ABSENT:
+        if raw is UNSET or _is_absent(bytes(raw)):
             continue
         if name not in supported:
             return Problem(
@@ -210,6 +211,11 @@ def read_beside(row: Foreign, supported: tuple[str, ...]) -> Beside | Problem:
         if problem is not None:
             return problem
     return found
+
+
+def _is_absent(raw: bytes) -> bool:
+    # Blanks may stand inside empty brackets.
+    return raw in _ABSENT or (raw[:1] in b"[{" and raw.translate(None, b" \t\r\n") in _ABSENT)
 
 
 _ROW_SUPPORTS = ("system", "history", "tools", "rejected")

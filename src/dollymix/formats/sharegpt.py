@@ -22,10 +22,12 @@ or no turns at all), `schema.role`, `schema.type`, `schema.null`, `schema.missin
 Warnings: `chat.roles_swapped` (the `roles` option makes the model answer as the person),
 `text.invisible` (a side holds invisible characters alone: real ShareGPT has answers that are one
 zero-width space; the step `required_text` takes them out). A side of white space is blank.
+With `turns: whole`: `chat.leading_assistant`, `chat.role_repeat`, `chat.trailing_question`.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -113,6 +115,7 @@ _row = msgspec.json.Decoder(LooseRow)
 _turn = msgspec.json.Decoder(Turn)
 _exchange = msgspec.json.Decoder(Exchange)
 _object = msgspec.json.Decoder(dict[str, Raw])
+_BOTH = Problem("schema.duplicate_field", "conversation", "stands beside `conversations`")
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(_INSTRUCTION, "instruction"),
     **dict.fromkeys(_RESPONSE, "response"),
@@ -134,9 +137,8 @@ def kinds(options: Options) -> dict[str, Kind]:
 def parse(row: Row, raw: Any, origin: Origin, options: Options) -> Parsed:
     """The examples and verdicts of one conversation."""
     if row.conversations and row.conversation:
-        problem = Problem("schema.duplicate_field", "conversation", "stands beside `conversations`")
-        return only_rejected(origin, problem)
-    if row.conversations is not UNSET:
+        return only_rejected(origin, _BOTH)
+    if row.conversations is not UNSET and not row.conversation:
         return _conversation(row, list(row.conversations), raw, origin, options)
     if row.conversation is not UNSET:
         return _exchanges(row, row.conversation, raw, origin, options)
@@ -148,7 +150,9 @@ def recover(raw: Any, problem: Problem, origin: Origin, options: Options) -> Par
     row = decode_part(raw, _row.decode)
     if isinstance(row, Problem):
         return only_rejected(origin, problem)
-    if row.conversations is not UNSET:
+    if row.conversations and row.conversation:
+        return only_rejected(origin, _BOTH)
+    if row.conversations is not UNSET and not row.conversation:
         turns = [decode_part(turn, _turn.decode) for turn in row.conversations]
         return _conversation(row, turns, raw, origin, options)
     if row.conversation is not UNSET:
@@ -235,7 +239,7 @@ class _Reader:
         self.beside = beside
         self.group = group
         self.kinds = kinds(options)
-        self.flags = ("chat.roles_swapped",) if options.swapped else ()
+        self.flags: tuple[str, ...] = ("chat.roles_swapped",) if options.swapped else ()
         self.parsed = Parsed(parts=len(turns))
         self.used: list[int] = []
 
@@ -396,6 +400,7 @@ class _Reader:
         earlier = [i for i in range(asked) if roles[i] != "system"]
         context = self._history(earlier) if self.options.history == "context" else ""
         after = tuple(messages[answered + 1 :])
+        self.flags += _oddities(roles)
         self._example(question, answer, self.path(answered), context, system, history, after)
         self.parsed.parts_used = len(self.turns)
 
@@ -411,13 +416,24 @@ class _Reader:
         ]
 
 
-def _extra(turn: Raw) -> Raw:
+def _oddities(roles: list[Kind]) -> tuple[str, ...]:
+    """Flags for turns that a trainer may drop or refuse."""
+    spoken = [role for role in roles if role != "system"]
+    flags = {
+        "chat.leading_assistant": spoken[0] == "response",
+        "chat.role_repeat": any(a == b for a, b in itertools.pairwise(spoken)),
+        "chat.trailing_question": spoken[-1] == "instruction",
+    }
+    return tuple(flag for flag, holds in flags.items() if holds)
+
+
+def _extra(turn: Raw) -> Raw | UnsetType:
     try:
         keys = _object.decode(turn)
     except FAILURES as error:
         raise AssertionError(explain_failure(turn, error)) from error
     other = {key: value for key, value in keys.items() if key not in ("from", "value")}
-    return Raw(msgspec.json.encode(other)) if other else Raw(b"")
+    return Raw(msgspec.json.encode(other)) if other else UNSET
 
 
 def _blank_side(question: Turn, answer: Turn) -> str:
@@ -455,7 +471,7 @@ def render(example: Example) -> dict[str, object]:
 
 
 def _rendered(message: Message) -> dict[str, Any]:
-    extra: dict[str, Any] = _object.decode(message.extra) if bytes(message.extra) else {}
+    extra: dict[str, Any] = {} if message.extra is UNSET else _object.decode(message.extra)
     kind = _KINDS.get(message.role)
     role = {"instruction": "human", "response": "gpt"}.get(kind or "", message.role)
     return {"from": role, "value": message.content, **extra}

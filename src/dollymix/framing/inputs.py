@@ -1,7 +1,6 @@
-"""Which files, in which order, and how to read one from its beginning to its end.
+"""Which files, in which order, under which names.
 
 Order: as listed; what a folder or a glob holds, by its encoded path; archive members by name.
-Archive members are never unpacked to disk.
 """
 
 from __future__ import annotations
@@ -9,69 +8,49 @@ from __future__ import annotations
 import errno
 import glob
 import os
-import re
 import stat
-import struct
-import zipfile
-from collections.abc import Callable, Iterator
-from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Literal
+
+import msgspec
 
 from dollymix.errors import InputError
-from dollymix.framing import Compression, Framing, Input
-from dollymix.text import nearest, printable
+from dollymix.framing import Compression, Framing, Input, Limits
+from dollymix.framing.archives import LITTER, Member, ends_as_zip, tar_members, zip_members
+from dollymix.framing.streams import HEAD_BYTES, compression_of, head_of, open_stream, show
+from dollymix.text import nearest
 
-PIECE = 1 << 20
-# A stream that grows more than this, after its first 64 MiB, is taken for a bomb.
-_RATIO, _RATIO_AFTER = 500, 64 << 20
-_LITTER = re.compile(r"(^|/)(\.|__MACOSX(/|$)|Thumbs\.db$|desktop\.ini$)")
-_MAGIC: tuple[tuple[bytes, Compression], ...] = (
-    (b"\x1f\x8b", "gzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-    (b"PK\x03\x04", "zip"),
-    (b"PK\x05\x06", "zip"),
-)
-_UNREAD = (
-    (b"BZh", "bzip2"),
-    (b"\xfd7zXZ\x00", "xz"),
-    (b"PAR1", "Parquet"),
-    (b"ARROW1", "Arrow IPC"),
-    (b"%PDF", "PDF"),
-    (b"\x89HDF", "HDF5"),
-    (b"7z\xbc\xaf", "7z"),
-    (b"Rar!", "RAR"),
-)
+STDIN = "-"
+_PACKED: tuple[Compression, ...] = ("gzip", "zstd", "bzip2", "xz")
 
 
-def list_inputs(patterns: list[str], base: Path) -> list[Input]:
-    """The files that the patterns (paths, folders, globs; relative to `base`) stand for.
+def list_inputs(
+    patterns: list[str], base: Path, limits: Limits | None = None, stdin: str | None = None
+) -> list[Input]:
+    """The files that the patterns (paths, folders, globs; relative to `base`) stand for; `-`
+    stands for `stdin`, a file that holds what was read from standard input.
 
     Raises InputError (`io.*`, `archive.*`) for one that cannot be found or is no regular file.
     """
     paths: list[str] = []
     for pattern in patterns:
-        paths += _expand(pattern, base)
-    folder = _common_folder(paths)
+        if pattern != STDIN:
+            paths += _expand(pattern, base)
+        elif stdin is None:
+            raise InputError("io.missing", STDIN, "standard input cannot be read here")
+        else:
+            paths.append(stdin)
+    folder = _common_folder([path for path in paths if path != stdin])
     found: list[Input] = []
     seen: set[str] = set()
     for path in paths:
-        name = encode_name(os.path.relpath(path, folder).replace(os.sep, "/"))
+        name = os.path.relpath(path, folder).replace(os.sep, "/") if path != stdin else "stdin"
+        name = encode_name(name)
         if name in seen:
             raise InputError("io.repeated", show(path), "is listed twice in one source")
         seen.add(name)
-        found += _open_archive(path, name)
+        found += _open_archive(path, name, limits or Limits())
     return found
-
-
-def show(path: str) -> str:
-    """A path, safe to print."""
-    return printable(path)
-
-
-def place_of(source: Input) -> str:
-    """Where an input is, for messages: its path, with the archive's member."""
-    return show(source.path) + (f"!{show(source.member)}" if source.member else "")
 
 
 def encode_name(name: str) -> str:
@@ -120,10 +99,10 @@ def _walk(folder: str) -> list[str]:
         os.path.join(root, name)
         for root, folders, names in os.walk(folder)
         for name in names
-        if not _LITTER.search(os.path.relpath(os.path.join(root, name), folder))
+        if not LITTER.search(os.path.relpath(os.path.join(root, name), folder))
     ]
     if not files:
-        raise InputError("io.missing", show(folder), "the folder holds no file")
+        raise InputError("io.not_regular", show(folder), "is a folder that holds no file")
     for path in files:
         _require_regular(path)
     return sorted(files, key=encode_name)
@@ -144,294 +123,57 @@ def _common_folder(paths: list[str]) -> str:
     return os.path.commonpath(folders) if folders else "."
 
 
-def _open_archive(path: str, name: str) -> list[Input]:
-    """The file itself, or its members where it is a zip."""
-    try:
-        status = os.stat(path)
-        with open(path, "rb") as file:
-            head = file.read(8)
-    except OSError as error:
-        raise InputError(
-            "io.unreadable", show(path), f"cannot be read: {error.strerror}"
-        ) from error
+def _open_archive(path: str, name: str, limits: Limits) -> list[Input]:
+    """The file itself, or its members where it is a zip or a tar."""
+    kind = compression_of(head_of(path))
+    status = os.stat(path)
     plain = Input(path, name, "", status.st_size, status.st_mtime_ns, status.st_ino)
-    if compression_of(head) != "zip":
-        return [plain]
-    members = sorted(_members(path), key=encode_name)
-    return [
-        Input(path, f"{name}!{encode_name(m)}", m, plain.size, plain.mtime_ns, plain.inode)
-        for m in members
-    ]
+    if kind == "zip" or (kind == "none" and ends_as_zip(path, status.st_size)):
+        return [_member(plain, member, "zip") for member in _sorted(zip_members(path))]
+    if kind == "tar" or (kind in _PACKED and _holds_tar(plain, limits)):
+        members = tar_members(path, lambda: open_stream(plain, _unpacked(kind), limits))
+        return [_member(plain, member, "tar") for member in _sorted(members)]
+    return [plain]
 
 
-def compression_of(head: bytes) -> Compression:
-    """How a stream that begins so is packed, told by its magic number."""
-    if head[1:4] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50:
-        return "zstd"  # a skippable frame
-    return next((kind for magic, kind in _MAGIC if head.startswith(magic)), "none")
+def reopen(path: str, name: str, member: str) -> Input:
+    """An input that a build has read. Raises InputError where its archive has no such member."""
+    for item in _open_archive(path, name.partition("!")[0], Limits()):
+        if item.member == member:
+            return item
+    raise InputError("io.changed", show(path), f"holds no member {show(member)} any more")
 
 
-def unread_kind(head: bytes) -> str | None:
-    """The name of a binary form that is known but not read, or None."""
-    return next((name for magic, name in _UNREAD if head.startswith(magic)), None)
+def _sorted(members: list[Member]) -> list[Member]:
+    return sorted(members, key=lambda member: encode_name(member.name))
 
 
-def _members(path: str) -> list[str]:
-    """The names of the members that hold data; unsafe ones refuse the archive."""
-    names: list[str] = []
-    for info in _directory(path):
-        place = f"{show(path)}!{printable(info.filename)}"
-        unsafe = info.filename.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", info.filename)
-        if unsafe or not info.orig_filename.isprintable() or ":" in info.filename[:2]:
-            raise InputError("archive.unsafe_name", place, "the member's name is not safe")
-        if info.is_dir() or _LITTER.search(info.filename):
-            continue
-        if info.flag_bits & 1:
-            raise InputError("archive.encrypted", place, "the member is encrypted. Unpack it first")
-        if stat.S_ISLNK(info.external_attr >> 16):
-            raise InputError("archive.unsafe_member", place, "the member is a link")
-        if info.filename in names:
-            raise InputError("archive.duplicate_name", place, "two members have this name")
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise InputError(
-                "archive.method", place, f"is packed by method {info.compress_type}, not deflate"
-            )
-        names.append(info.filename)
-    if not names:
-        raise InputError("input.empty", show(path), "the archive holds no file")
-    return names
+def _member(plain: Input, member: Member, archive: Literal["zip", "tar"]) -> Input:
+    return msgspec.structs.replace(
+        plain,
+        name=f"{plain.name}!{encode_name(member.name)}",
+        member=member.name,
+        archive=archive,
+        offset=member.offset,
+        length=member.length,
+        raw_name=member.raw_name,
+    )
 
 
-def _directory(path: str) -> list[zipfile.ZipInfo]:
+def _unpacked(kind: Compression) -> Framing:
+    """How a tar itself is read: as it is, or unpacked."""
+    return Framing("jsonl", "none" if kind == "tar" else kind)
+
+
+def _holds_tar(source: Input, limits: Limits) -> bool:
+    """True where a packed stream begins as a tar does. What is broken is told when it is read."""
+    stream = open_stream(source, limits=limits)
+    head = b""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise InputError("archive.truncated", show(path), f"is no whole zip: {error}") from error
-
-
-class Decompressor(Protocol):
-    """What zstd, gzip and deflate decoders have in common."""
-
-    eof: bool
-    needs_input: bool
-    unused_data: bytes
-
-    def decompress(self, data: Any, max_length: int = -1) -> bytes: ...
-
-
-class PlainReader:
-    """A plain file as a stream."""
-
-    def __init__(self, path: str) -> None:
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115  (closed by close)
-
-    def read(self) -> bytes:
-        """The next piece; empty at the end."""
-        return self._file.read(PIECE)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-class InflatingReader:
-    """A gzip or zstd file, or a zip member, inflated piece by piece.
-
-    Raises InputError (`compress.*`, `archive.*`) where the stream is broken.
-    """
-
-    def __init__(self, source: Input, compression: Compression) -> None:
-        self._place = place_of(source)
-        self._file = open(source.path, "rb", buffering=0)  # noqa: SIM115  (closed by close)
-        self._pieces = self._inflate(source, compression)
-
-    def read(self) -> bytes:
-        """The next piece; empty at the end."""
-        return next(self._pieces, b"")
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _inflate(self, source: Input, compression: Compression) -> Iterator[bytes]:
-        if compression != "zip":
-            return self._inflate_frames(compression, lambda: self._file.read(PIECE))
-        return self._unpack_member(self._inflate_member(source))
-
-    def _unpack_member(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """A member, which may itself be a gzip or zstd stream."""
-        first = next(pieces, b"")
-        packed = compression_of(first)
-        ahead = chain([first], pieces)
-        if packed in ("none", "zip"):
-            return ahead
-        return self._inflate_frames(packed, lambda: next(ahead, b""))
-
-    def _inflate_frames(self, kind: Compression, read: Callable[[], bytes]) -> Iterator[bytes]:
-        """All frames of a gzip or zstd stream, one behind the other."""
-        new, failure = _decompressor(kind)
-        decoder, data, consumed, produced = new(), read(), 0, 0
-        while True:
-            try:
-                piece = decoder.decompress(data, PIECE)
-            except (failure, EOFError) as error:
-                raise self._broken(error, produced) from error
-            consumed, data = consumed + len(data), b""
-            produced += len(piece)
-            self._check_ratio(consumed, produced)
-            if piece:
-                yield piece
-            if decoder.eof:
-                data = decoder.unused_data
-                consumed -= len(data)
-                data = self._next_frame(data, read, padding=kind == "gzip")
-                if not data:
-                    return
-                if compression_of(data) != kind:
-                    raise self._error("compress.trailing_data", "has other data behind its end")
-                decoder = new()
-            elif decoder.needs_input:
-                data = read()
-                if not data:
-                    raise self._error("compress.truncated", "is cut off", produced)
-
-    def _next_frame(self, data: bytes, read: Callable[[], bytes], *, padding: bool) -> bytes:
-        """What follows a frame, as far as its magic number; gzip may be padded with NULs."""
-        while len(data) < 4 or (padding and not data.strip(b"\x00")):
-            if padding and not data.strip(b"\x00"):
-                data = b""
-            more = read()
-            if not more:
-                return data
-            data += more
-        return data
-
-    def _inflate_member(self, source: Input) -> Iterator[bytes]:
-        from isal import isal_zlib
-
-        igzip_lib = _igzip()
-        info = next(i for i in _directory(source.path) if i.filename == source.member)
-        left = self._seek_member(info)
-        stored = info.compress_type == zipfile.ZIP_STORED
-        decoder: Any = None if stored else igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE)
-        checksum = produced = 0
-        data = b""
-        while stored or not decoder.eof:
-            if stored or decoder.needs_input:
-                data = self._file.read(min(PIECE, left))
-                left -= len(data)
-                if not data and (left or not stored):
-                    raise self._error("archive.truncated", "the member is cut off", produced)
-                if not data:
-                    break
-            try:
-                piece = data if stored else decoder.decompress(data, PIECE)
-            except igzip_lib.error as error:
-                raise self._broken(error, produced) from error
-            data = b""
-            produced += len(piece)
-            checksum = isal_zlib.crc32(piece, checksum)
-            self._check_ratio(max(info.compress_size, 1), produced)
-            if piece:
-                yield piece
-        if produced != info.file_size or checksum != info.CRC:
-            raise self._error("archive.crc", "the member's checksum or size is wrong")
-
-    def _seek_member(self, info: zipfile.ZipInfo) -> int:
-        """Go to the member's data; returns how many bytes it has."""
-        self._file.seek(info.header_offset)
-        header = self._file.read(30)
-        if len(header) < 30 or header[:4] != b"PK\x03\x04":
-            raise self._error("archive.inconsistent", "the member is not where the zip says")
-        name_length, extra_length = struct.unpack("<HH", header[26:30])
-        self._file.seek(name_length + extra_length, os.SEEK_CUR)
-        return info.compress_size
-
-    def _check_ratio(self, consumed: int, produced: int) -> None:
-        if produced > _RATIO_AFTER and produced > _RATIO * consumed:
-            raise self._error("compress.ratio", f"grows more than {_RATIO} times: a bomb?")
-
-    def _broken(self, error: Exception, produced: int) -> InputError:
-        text = str(error).lower()
-        reason = "compress.checksum" if "check" in text else "compress.broken"
-        if "memory" in text or "window" in text:
-            reason = "compress.memory"
-        if "dictionary" in text:
-            reason = "compress.dictionary"
-        return self._error(reason, f"cannot be inflated: {error}", produced)
-
-    def _error(self, reason: str, message: str, byte: int | None = None) -> InputError:
-        return InputError(reason, self._place, message, byte)
-
-
-def _decompressor(kind: Compression) -> tuple[Callable[[], Decompressor], type[Exception]]:
-    """How to make a decoder for a kind of stream, and what it raises."""
-    if kind == "gzip":
-        igzip = _igzip()
-        return lambda: igzip.IgzipDecompressor(flag=igzip.DECOMP_GZIP), igzip.error
-    zstd = zstd_module()
-    return zstd.ZstdDecompressor, zstd.ZstdError
-
-
-def _igzip() -> Any:
-    # Its type stubs call the module's exception class an exception.
-    from isal import igzip_lib
-
-    return igzip_lib
-
-
-def zstd_module() -> Any:
-    """The standard library's zstd, or its backport before Python 3.14."""
-    try:
-        from compression import zstd  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        from backports import zstd
-    return zstd
-
-
-class Reader(Protocol):
-    """A stream of decompressed bytes."""
-
-    def read(self) -> bytes: ...
-
-    def close(self) -> None: ...
-
-
-def open_stream(source: Input, framing: Framing | None = None) -> Reader:
-    """The decompressed bytes of an input, from the beginning."""
-    compression = framing.compression if framing else stream_compression(source)
-    try:
-        if compression == "none":
-            return PlainReader(source.path)
-        return InflatingReader(source, compression)
-    except OSError as error:
-        raise InputError("io.unreadable", show(source.path), f"{error.strerror}") from error
-
-
-def stream_compression(source: Input) -> Compression:
-    """How an input is packed."""
-    if source.member:
-        return "zip"
-    with open(source.path, "rb") as file:
-        return compression_of(file.read(8))
-
-
-def read_range(path: str, start: int, end: int) -> bytearray:
-    """The bytes of a plain file from `start` to `end`."""
-    buffer = bytearray(end - start)
-    read_into(path, start, memoryview(buffer))
-    return buffer
-
-
-def read_into(path: str, start: int, view: memoryview) -> None:
-    """Fill the view from the byte `start` on. Raises InputError where the file is too short."""
-    filled = 0
-    with open(path, "rb", buffering=0) as file:
-        file.seek(start)
-        while filled < len(view):
-            count = file.readinto(view[filled:])
-            if not count:
-                message = "became shorter while it was read"
-                raise InputError("io.changed", show(path), message, start + filled)
-            filled += count
+        while len(head) < HEAD_BYTES and (piece := stream.read()):
+            head += piece
+    except InputError:
+        return False
+    finally:
+        stream.close()
+    return compression_of(head) == "tar"

@@ -14,30 +14,18 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from dollymix.framing import CutError, Frame, Framing
+from dollymix.framing import CutError, Frame, Framing, Limits, Lines, SyntaxFaultError
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _GAP = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
 # A whole string, a bracket or a comma. The possessive quantifiers keep it linear.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
 
-DEPTH = 256
-
 # A writable one: the array reader puts brackets round it.
 Buffer = bytearray | memoryview
 
 _elements = msgspec.json.Decoder(list[Raw])
 _document = msgspec.json.Decoder(dict[str, Raw])
-
-
-class SyntaxFaultError(Exception):
-    """The document is broken at `byte` of the file."""
-
-    def __init__(self, reason: str, message: str, byte: int) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-        self.byte = byte
 
 
 def border(first_key: bytes) -> re.Pattern[bytes]:
@@ -93,14 +81,27 @@ def _place(parts: list[Raw], data: Buffer, start: int) -> list[Frame]:
 
 
 def _exact(data: Any, start: int, framing: Framing, *, last: bool) -> list[Frame]:
-    scanner = Scanner()
+    depth = framing.limits.depth
+    scanner = Scanner(depth)
     borders = scanner.scan(data)
+    try:
+        return _cut(data, _ends(data, start, framing, scanner, borders, last=last), start)
+    except SyntaxFaultError as fault:
+        if framing.kind == "array":
+            fault.whole = Lines(_whole(data, borders, start, fault.byte))
+        raise
+
+
+def _ends(
+    data: Any, start: int, framing: Framing, scanner: Scanner, borders: list[int], *, last: bool
+) -> list[int]:
+    """Where each element ends, the comma included; raises where the stretch is broken."""
+    closed = scanner.closed
+    if scanner.depth > scanner.limit:
+        message = f"is nested more than {scanner.limit} levels deep"
+        raise SyntaxFaultError("json.depth", message, start + (scanner.broken or 0))
     if last and framing.kind == "object":
         raise SyntaxFaultError("json.syntax", _why(framing.head + bytes(data)), start)
-    closed = scanner.closed
-    if scanner.depth > DEPTH:
-        message = f"is nested more than {DEPTH} levels deep"
-        raise SyntaxFaultError("json.depth", message, start + (scanner.broken or 0))
     if scanner.broken is not None:
         message = "has a brace that closes nothing"
         raise SyntaxFaultError("json.syntax", message, start + scanner.broken)
@@ -110,14 +111,21 @@ def _exact(data: Any, start: int, framing: Framing, *, last: bool) -> list[Frame
             raise SyntaxFaultError("json.trailing_data", message, start + closed + 1)
         if scanner.depth or not borders or borders[-1] != len(data):
             raise CutError
-        ends = borders
-    else:
-        if closed is None:
-            message = "is cut off: its array does not end"
-            raise SyntaxFaultError("json.syntax", message, start + len(data))
-        _check_tail(data, closed, start, framing)
-        ends = [*borders, closed + 1]
-    return _cut(data, ends, start, empty_ok=last and not borders)
+        return borders
+    if closed is None:
+        message = "is cut off: its array does not end"
+        raise SyntaxFaultError("json.syntax", message, start + len(data))
+    _check_tail(data, closed, start, framing)
+    return [*borders, closed + 1]
+
+
+def _whole(data: Any, borders: list[int], start: int, broken: int) -> list[Frame]:
+    """The elements that end before the place where the document is broken."""
+    ends = [end for end in borders if start + end <= broken]
+    try:
+        return _cut(data, ends, start) if ends else []
+    except SyntaxFaultError:
+        return []
 
 
 def _check_tail(data: Any, closed: int, start: int, framing: Framing) -> None:
@@ -135,7 +143,7 @@ def _check_tail(data: Any, closed: int, start: int, framing: Framing) -> None:
         raise SyntaxFaultError("json.syntax", message, start + closed + 1) from error
 
 
-def _cut(data: Any, ends: list[int], start: int, *, empty_ok: bool) -> list[Frame]:
+def _cut(data: Any, ends: list[int], start: int) -> list[Frame]:
     found: list[Frame] = []
     view = memoryview(data)
     position = 0
@@ -143,7 +151,7 @@ def _cut(data: Any, ends: list[int], start: int, *, empty_ok: bool) -> list[Fram
         text = bytes(view[position : end - 1])
         left = len(text) - len(text.lstrip(b" \t\r\n"))
         stripped = text.strip(b" \t\r\n")
-        if not stripped and not (empty_ok and len(ends) == 1):
+        if not stripped and not (len(ends) == 1 and view[end - 1] == 0x5D):
             raise SyntaxFaultError("json.syntax", "has a comma too many", start + position)
         if stripped:
             first = start + position + left
@@ -167,7 +175,8 @@ class Scanner:
     `broken` where a brace closes nothing or the nesting is too deep.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = Limits().depth) -> None:
+        self.limit = limit
         self.scanned = 0
         self.depth = 0
         self.closed: int | None = None
@@ -198,7 +207,7 @@ class Scanner:
             else:
                 self.broken = token.start()
                 break
-            if depth > DEPTH:
+            if depth > self.limit:
                 self.broken = token.start()
                 break
         self.scanned, self.depth = position, depth

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import re
 
-import msgspec
-
-from dollymix.framing import Frame
+from dollymix.decoding import Problem
+from dollymix.framing import Frame, Lines
 
 _BLANK = re.compile(rb"[ \t\r]*")
-
-
-class Lines(msgspec.Struct):
-    """The frames of a stretch of lines, how many lines it has, and which could not be decoded."""
-
-    frames: list[Frame]
-    lines: int
-    undecodable: dict[int, str]
 
 
 def newline(encoding: str) -> bytes:
@@ -51,24 +42,50 @@ def frames(data: bytes | bytearray | memoryview, start: int, encoding: str) -> L
         if blank.end() < end:
             found.append(Frame(view[position:end], start + position, start + end, number))
         position, number = end + 1, number + 1
-    return Lines(found, number, {})
+    return Lines(found, number, {}, buffer)
 
 
 def _decoded_frames(data: bytes, start: int, encoding: str) -> Lines:
     """The same for another encoding: each line is decoded by itself, offsets stay as stored."""
     found: list[Frame] = []
-    undecodable: dict[int, str] = {}
-    position, number, size = 0, 0, len(data)
+    refused: dict[int, Problem] = {}
+    position, number = 0, 0
+    size = len(data) - len(data) % len(newline(encoding))
     while position < size:
         end = find_newline(data, encoding, position)
-        end = size if end < 0 else end
+        end = end if 0 <= end <= size else size
         stored = data[position:end]
+        stored = stored.removesuffix(newline(encoding))
         try:
-            line = stored.decode(encoding).encode()
+            line = _decode(stored, encoding).encode()
         except UnicodeDecodeError as error:
-            undecodable[len(found)] = f"is not {encoding}: {error.reason}"
+            refused[len(found)] = Problem("encoding.invalid", "", _not_in(encoding, error))
             line = stored
-        if line.strip():
-            found.append(Frame(line, start + position, start + end, number))
+        if line.strip(b" \t\r\n"):
+            found.append(Frame(line, start + position, start + position + len(stored), number))
         position, number = end, number + 1
-    return Lines(found, number, undecodable)
+    if size < len(data):
+        message = f"is half a character of {encoding} at the file's end"
+        refused[len(found)] = Problem("encoding.invalid", "", message)
+        found.append(Frame(data[size:], start + size, start + len(data), number))
+    return Lines(found, number, refused)
+
+
+def _decode(stored: bytes, encoding: str) -> str:
+    # ISO-2022-KR names its Korean set once, at the file's beginning; each line starts in ASCII.
+    prefix = b"\x1b$)C" if encoding == "iso2022_kr" else b""
+    return (prefix + stored).decode(encoding)
+
+
+def _not_in(encoding: str, error: UnicodeDecodeError) -> str:
+    hint = ". Is it cp949, which holds euc-kr?" if encoding == "euc_kr" else ""
+    return f"is not {encoding}: {error.reason}{hint}"
+
+
+def rfind_line(data: bytes | bytearray, encoding: str) -> int:
+    """Where the last line that is whole ends; 0 where none is."""
+    mark = newline(encoding)
+    at = data.rfind(mark)
+    while at > 0 and at % len(mark):
+        at = data.rfind(mark, 0, at + len(mark) - 1)
+    return at + len(mark) if at >= 0 else 0

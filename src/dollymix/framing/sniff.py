@@ -4,29 +4,48 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import Literal
 
 import msgspec
 from msgspec import Raw
 
 from dollymix.errors import InputError
-from dollymix.framing import Compression, Framing, Input, Kind
-from dollymix.framing.inputs import (
+from dollymix.framing import (
+    Compression,
+    Declared,
+    Framing,
+    Input,
+    Kind,
+    Reading,
+    SyntaxFaultError,
+    columnar,
+    csv,
+)
+from dollymix.framing.json_array import Scanner
+from dollymix.framing.streams import (
+    Reader,
     compression_of,
     open_stream,
     place_of,
     stream_compression,
-    unread_kind,
 )
-from dollymix.framing.json_array import Scanner
 
 # How much of a file is looked at before the build: for its framing, format and unread keys.
 SAMPLE_BYTES = 1 << 20
 
 _CHECKED_BYTES = 1 << 16
 
-Declared = Literal["auto", "jsonl", "json"]
-
+# Binary forms that are known, and not read.
+_UNREAD = (
+    (b"%PDF", "PDF"),
+    (b"\x89HDF", "HDF5"),
+    (b"7z\xbc\xaf", "7z"),
+    (b"Rar!", "RAR"),
+    (b"\xd0\xcf\x11\xe0", "an Office or HWP document"),
+    (b"\x93NUMPY", "NumPy"),
+    (b"SQLite format 3", "SQLite"),
+    (b"\x80\x04\x95", "a Python pickle, which is never read"),
+    (b"\x80\x02}", "a Python pickle, which is never read"),
+)
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -34,7 +53,14 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_STATEFUL = ("iso2022", "hz", "idna", "punycode", "undefined")
+_UNREADABLE = (
+    "idna",
+    "punycode",
+    "undefined",
+    "hz",
+    "unicode_escape",
+    "raw_unicode_escape",
+)
 _SPACE = b" \t\r\n"
 _FIRST_KEY = re.compile(rb'\s*\{\s*("(?:[^"\\]|\\.)*")\s*:')
 _SCALAR = re.compile(rb'(?:-?[0-9]|true\b|false\b|null\b|")')
@@ -42,16 +68,17 @@ _document = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Sample(msgspec.Struct):
-    """The beginning of a file as UTF-8, from `framing.start`; `whole` where nothing follows."""
+    """The beginning of a file as UTF-8, from `framing.start`; `whole` where nothing follows.
+
+    Of a columnar file: a record as it could be, and `whole` where there are no rows.
+    """
 
     framing: Framing
     data: bytes
     whole: bool
 
 
-def sniff(
-    source: Input, keys: tuple[str, ...], declared: Declared = "auto", encoding: str | None = None
-) -> Sample:
+def sniff(source: Input, keys: tuple[str, ...], reading: Reading) -> Sample:
     """How the file is framed, and its beginning.
 
     `keys` are those under which a document may keep its records. Raises InputError where the file
@@ -59,55 +86,166 @@ def sniff(
     """
     place = place_of(source)
     compression = stream_compression(source)
-    raw, whole = _beginning(source, compression)
+    raw, whole = _beginning(source, compression, reading)
+    table = columnar.kind_of(raw)
+    if table is not None:
+        return _sniff_table(source, table, compression, reading)
+    if reading.framing in ("parquet", "arrow"):
+        _refuse_table(raw, reading.framing, place)
     _refuse_binary(raw, place)
-    bom, stored = _encoding(raw, encoding, place)
+    bom, stored = _encoding(raw, reading.encoding, place)
     text = _as_utf8(raw[bom:], stored, whole, place)
     if not text.strip(_SPACE):
-        if not whole:
-            raise InputError(
-                "format.binary", place, "begins with blanks only: no text that is read"
-            )
+        if not whole and not _is_blank_to_the_end(source, compression, reading):
+            message = "begins with blanks only: no text that is read"
+            raise InputError("format.binary", place, message)
         raise InputError("input.empty", place, "holds no record. Set `allow_empty: true` if it may")
-    kind, key, at = _kind(text, keys, whole, place)
-    if declared == "json" and kind == "jsonl" and not _has_more_lines(text.lstrip(_SPACE), 0):
-        kind = "object"
-    _check_declared(kind, declared, place)
+    if reading.framing in ("csv", "tsv"):
+        found = _table(text, whole, reading, place)
+    else:
+        found = _document_or_lines(text, keys, whole, reading, place)
+    if found.kind == "jsonl" and stored != "utf-8" and found.start:
+        found = msgspec.structs.replace(found, start=0)
+    if stored.startswith("iso2022") and found.kind != "jsonl":
+        message = f"`{stored}` is read as JSON Lines alone. Convert the file to UTF-8"
+        raise InputError("encoding.unknown", place, message)
+    at = found.start
     start = bom + (at if stored == "utf-8" else len(text[:at].decode().encode(stored)))
-    first = _FIRST_KEY.match(text, at)
-    framing = Framing(
-        kind=kind,
+    framing = msgspec.structs.replace(
+        found,
         compression=compression,
         encoding=stored,
         start=start,
-        head=text[:at],
-        key=key,
-        first_key=first[1] if first else b"",
+        salvage=reading.salvage,
+        limits=reading.limits,
     )
     return Sample(framing, text[at:], whole)
 
 
-def _beginning(source: Input, compression: Compression) -> tuple[bytes, bool]:
+def _document_or_lines(
+    text: bytes, keys: tuple[str, ...], whole: bool, reading: Reading, place: str
+) -> Framing:
+    """The framing of JSON in any form; of delimited text, where it is no JSON and nothing was
+    declared. `start` is an offset in `text`."""
+    declared = reading.framing
+    try:
+        kind, key, at = _kind(text, keys, whole, declared, place)
+    except InputError as error:
+        if declared != "auto" or error.reason != "format.unknown":
+            raise
+        table = _guess_table(text, whole, reading)
+        if table is None:
+            raise
+        return table
+    if declared == "json" and kind == "jsonl" and not _has_more_lines(text.lstrip(_SPACE), 0):
+        kind = "object"
+    _check_declared(kind, declared, place)
+    first = _FIRST_KEY.match(text, at)
+    return Framing(kind, start=at, head=text[:at], key=key, first_key=first[1] if first else b"")
+
+
+def _table(text: bytes, whole: bool, reading: Reading, place: str) -> Framing:
+    """Delimited text, as it was declared."""
+    delimiter = reading.delimiter or ("\t" if reading.framing == "tsv" else ",")
+    try:
+        header = csv.read_header(text, delimiter, whole=whole)
+    except csv.HeaderError as error:
+        raise InputError("csv.header", place, str(error)) from error
+    except SyntaxFaultError as fault:
+        raise InputError(fault.reason, place, fault.message, fault.byte) from fault
+    except UnicodeDecodeError as error:
+        raise InputError("encoding.not_utf8", place, "is not UTF-8 in its header") from error
+    return Framing(
+        "csv",
+        start=header.end,
+        head=text[: header.end],
+        columns=header.columns,
+        delimiter=delimiter,
+        lines_before=header.lines,
+    )
+
+
+def _guess_table(text: bytes, whole: bool, reading: Reading) -> Framing | None:
+    """Delimited text whose first two rows have as many fields; None where it is none."""
+    for framing in ("csv", "tsv") if reading.delimiter is None else ("csv",):
+        declared = msgspec.structs.replace(reading, framing=framing)
+        try:
+            table = _table(text, whole, declared, "")
+            end, problem = csv.record_end(text, table.start, table.delimiter, at_end=whole)
+            rows = csv.frames(text[table.start : end or None], 0, table)
+        except (InputError, SyntaxFaultError):
+            continue
+        if problem is None and rows.frames and not rows.refused:
+            return table
+    return None
+
+
+def _sniff_table(
+    source: Input, kind: columnar.Kind, compression: Compression, reading: Reading
+) -> Sample:
+    place = place_of(source)
+    if reading.framing not in ("auto", kind):
+        message = f"is {kind.capitalize()}, not {reading.framing}"
+        raise InputError("format.mismatch", place, message)
+    if compression != "none":
+        message = f"is {kind.capitalize()} inside an archive or a packed stream. Unpack it first"
+        raise InputError("format.unread", place, message)
+    columns, specimen, rows = columnar.open_table(source, kind)
+    framing = Framing(kind, columns=columns, limits=reading.limits)
+    return Sample(framing, specimen, rows == 0)
+
+
+def _refuse_table(raw: bytes, declared: str, place: str) -> None:
+    if not raw:
+        raise InputError("input.empty", place, "is empty. Set `allow_empty: true` if it may be")
+    if declared == "parquet" and raw.endswith(b"PAR1"):
+        message = "is no Parquet file: its first bytes are wrong"
+        raise InputError("parquet.format", place, message)
+    raise InputError("format.mismatch", place, f"is not {declared.capitalize()}")
+
+
+def _beginning(source: Input, compression: Compression, reading: Reading) -> tuple[bytes, bool]:
     pieces: list[bytes] = []
     size = 0
-    reader = open_stream(source, Framing("jsonl", compression))
+    reader = open_stream(source, Framing("jsonl", compression, limits=reading.limits))
     try:
         while size < SAMPLE_BYTES:
-            piece = reader.read()
+            piece = _next_piece(reader, salvage=reading.salvage and bool(pieces))
             if not piece:
                 return b"".join(pieces), True
             pieces.append(piece)
             size += len(piece)
-        return b"".join(pieces), not reader.read()
+        return b"".join(pieces), not _next_piece(reader, salvage=reading.salvage)
     finally:
         reader.close()
 
 
+def _is_blank_to_the_end(source: Input, compression: Compression, reading: Reading) -> bool:
+    """True where nothing but blanks follows. A bomb of blanks is told as a bomb."""
+    reader = open_stream(source, Framing("jsonl", compression, limits=reading.limits))
+    try:
+        while piece := reader.read():
+            if piece.strip(_SPACE):
+                return False
+    finally:
+        reader.close()
+    return True
+
+
+def _next_piece(reader: Reader, *, salvage: bool) -> bytes:
+    try:
+        return reader.read()
+    except InputError:
+        if not salvage:
+            raise
+        return b""  # the build will say where it breaks
+
+
 def _refuse_binary(raw: bytes, place: str) -> None:
-    name = unread_kind(raw)
+    name = next((name for magic, name in _UNREAD if raw.startswith(magic)), None)
     if name:
-        raise InputError("format.unread", place, f"is {name}, which is not read")
-    if compression_of(raw) == "zip":
+        raise InputError("format.unread", place, f"is {name}: not read")
+    if compression_of(raw) in ("zip", "tar"):
         raise InputError("archive.nested", place, "is an archive inside another. Unpack one first")
     if compression_of(raw) != "none":
         raise InputError("compress.nested", place, "is packed twice. Unpack it once first")
@@ -134,8 +272,8 @@ def _encoding(raw: bytes, declared: str | None, place: str) -> tuple[int, str]:
     except (LookupError, UnicodeError) as error:
         message = f"`{declared}` is no known encoding of text"
         raise InputError("encoding.unknown", place, message) from error
-    if name.startswith(_STATEFUL):
-        message = f"`{declared}` is not read: what a line says depends on those before it"
+    if name in _UNREADABLE:
+        message = f"`{declared}` is not read. Convert the file to UTF-8"
         raise InputError("encoding.unknown", place, message)
     if name in ("utf-16", "utf-32"):
         name += "-le"
@@ -180,11 +318,15 @@ def _refuse_other_encoding(raw: bytes, place: str, byte: int) -> None:
     raise InputError("encoding.not_utf8", place, f"is not UTF-8 in any line.{hint}", byte)
 
 
-def _kind(text: bytes, keys: tuple[str, ...], whole: bool, place: str) -> tuple[Kind, str, int]:
+def _kind(
+    text: bytes, keys: tuple[str, ...], whole: bool, declared: Declared, place: str
+) -> tuple[Kind, str, int]:
     """The kind, the key of the records, and where in `text` the records begin."""
     at = len(text) - len(text.lstrip(_SPACE))
-    if text.count(b"\x00", 0, 4096) > 2048:
+    if text.count(b"\x00", 0, 4096) > 2048 and not _some_line_is_json(text):
         raise InputError("format.binary", place, "begins with NUL bytes: not text")
+    if declared == "jsonl" and not _is_one_document(text, at):
+        return "jsonl", "", 0
     if _first_line_is_json(text, whole):
         if text[at : at + 1] == b"[" and not _some_line_is_json(text):
             return "array", "", at + 1
@@ -201,6 +343,13 @@ def _kind(text: bytes, keys: tuple[str, ...], whole: bool, place: str) -> tuple[
         if not _some_line_is_json(text):
             return ("object", "", at) if whole or b"\n" in text else ("jsonl", "", 0)
     return _lines(text, at, place)
+
+
+def _is_one_document(text: bytes, at: int) -> bool:
+    """True for text that is one JSON document over several lines, or one array of objects."""
+    if re.compile(rb"\[\s*\{").match(text, at):
+        return not _first_line_is_json(text, whole=False) or not _has_more_lines(text, at)
+    return bool(re.compile(rb"[{\[]\s*\n").match(text, at)) and not _some_line_is_json(text)
 
 
 def _lines(text: bytes, at: int, place: str) -> tuple[Kind, str, int]:
@@ -247,21 +396,20 @@ def _some_line_is_json(text: bytes) -> bool:
 
 def _records_key(text: bytes, at: int, keys: tuple[str, ...]) -> tuple[Kind, str, int] | None:
     """Where a document keeps its records under one of the keys: an array, or one object."""
+    view = memoryview(text)[at:]
     for key in keys:
+        # One level deep and outside every string; scanned once, however often the key stands.
+        scanner = Scanner()
         for found in re.finditer(rb'"%s"\s*:\s*([\[{])' % re.escape(key.encode()), text):
-            if not _at_top(text, at, found.start()):
+            scanner.scan(view[: found.start() - at])
+            if scanner.closed is not None or scanner.broken is not None:
+                break
+            if scanner.depth != 1 or at + scanner.scanned > found.start():
                 continue
             if found[1] == b"[":
                 return "array", key, found.end()
             return "object", key, found.end() - 1
     return None
-
-
-def _at_top(text: bytes, at: int, place: int) -> bool:
-    """True where `place` is one level deep, outside every string."""
-    scanner = Scanner()
-    scanner.scan(text[at:place])
-    return scanner.depth == 1 and at + scanner.scanned <= place
 
 
 def _check_declared(kind: Kind, declared: Declared, place: str) -> None:

@@ -8,21 +8,34 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator, Iterator
+from typing import Any, Protocol
 
+from dollymix.decoding import Problem
 from dollymix.errors import InputError
-from dollymix.framing import RECORD_BYTES, Frame, Framing, Input, Unit, json_array, jsonl
-from dollymix.framing.inputs import Reader, open_stream, place_of, read_into, read_range
+from dollymix.framing import (
+    Frame,
+    Framing,
+    Input,
+    Lines,
+    SyntaxFaultError,
+    Unit,
+    columnar,
+    csv,
+    json_array,
+    jsonl,
+)
+from dollymix.framing.streams import Reader, open_stream, place_of, read_into, read_range
 
 UNIT_BYTES = 1 << 20
 _WINDOW = 1 << 16
 # A plain file without candidate cuts over so many units is scanned exactly instead.
 _MAX_STRETCH = 16
+_TOO_LARGE = "has a record of more than {} bytes. `limits: {{record_bytes: N}}` allows more"
 
 
 class Units:
-    """The units of one file, in order, from the byte `start` on."""
+    """The units of one file, in order, from the byte (of a columnar file: the row) `start` on."""
 
     def __init__(
         self,
@@ -41,21 +54,36 @@ class Units:
         self.exact = exact
 
     def __iter__(self) -> Iterator[Unit]:
+        kind = self.framing.kind
+        if kind in ("parquet", "arrow"):
+            return self._batches(kind)
         plain = self.framing.compression == "none" and self.framing.encoding == "utf-8"
-        lines = self.framing.kind == "jsonl"
-        if plain and (lines or not self.exact):
+        if plain and (kind == "jsonl" or (kind != "csv" and not self.exact)):
             return self._ranges()
         return self._stream()
 
-    def _unit(self, start: int, end: int, *, data: Any = None, last: bool = False) -> Unit:
+    def _unit(
+        self, start: int, end: int, *, data: Any = None, last: bool = False, too_large: bool = False
+    ) -> Unit:
         path = self.source.path if data is None else ""
-        return Unit(*self.place, start, end, path, data, last)
+        return Unit(*self.place, start, end, path, data, last, too_large)
+
+    def _batches(self, kind: columnar.Kind) -> Iterator[Unit]:
+        """The batches of a columnar file; an empty unit ends it, since its length is not told."""
+        position = self.start
+        for batch in columnar.batches(self.source, kind, self.start):
+            end = position + batch.rows
+            block = batch.group, batch.row
+            yield Unit(*self.place, position, end, "", batch.data, block=block)
+            position = end
+        yield Unit(*self.place, position, position, "", bytearray(), last=True)
 
     def _ranges(self) -> Iterator[Unit]:
         """Ranges of a plain file; each cut is looked for in a small window."""
         position, size = self.start, self.source.size
         if self.framing.kind == "object":
-            self._check_size(size - position, position)
+            if size - position > self._limit() + UNIT_BYTES:
+                raise self._fault("record.too_large", _TOO_LARGE.format(self._limit()), position)
             yield self._unit(position, size, last=True)
             return
         with open(self.source.path, "rb", buffering=0) as file:
@@ -65,10 +93,24 @@ class Units:
                     self.start, self.exact = position, True
                     yield from self._stream()
                     return
-                yield self._unit(position, cut, last=cut >= size)
+                yield from self._range(file.fileno(), position, cut, size)
                 position = cut
         if self.framing.kind != "jsonl" and self.start >= size:
             raise self._fault("json.syntax", "is cut off: its array does not end", size)
+
+    def _range(self, file: int, position: int, cut: int, size: int) -> Iterator[Unit]:
+        """The range as one unit; a line in it that is too large is a unit of its own."""
+        last = cut >= size
+        if self.framing.kind == "jsonl" and cut - position > self.framing.limits.record_bytes:
+            # No line ends between the least end of a unit and the cut.
+            before = os.pread(file, self.unit_bytes, position).rfind(b"\n") + 1
+            if cut - position - before > self.framing.limits.record_bytes + 1:
+                if before:
+                    yield self._unit(position, position + before)
+                line_end = b"\n" if os.pread(file, 1, cut - 1) == b"\n" else b""
+                yield self._unit(position + before, cut, data=line_end, last=last, too_large=True)
+                return
+        yield self._unit(position, cut, last=last)
 
     def _find_cut(self, file: int, position: int, size: int) -> int | None:
         """The first border at least a unit behind `position`; None where none is near."""
@@ -89,18 +131,17 @@ class Units:
                 found = match.end() if match else 0
             if found:
                 return at - len(carry) + found
+            if len(window) == len(carry):
+                return size  # became shorter: whoever reads the range will say so
             at += len(window) - len(carry)
             carry = b"" if lines else window[-256:]
-            if lines:
-                self._check_size(at - position, position)
         return size
 
     def _stream(self) -> Iterator[Unit]:
         """Units that carry their bytes, cut while the stream goes by."""
         reader = self._reader()
-        lines = self.framing.kind == "jsonl"
-        cutter = _LineCutter(self.framing.encoding) if lines else _Cutter(self)
-        spare = bytearray(0 if lines else 1)
+        cutter = self._cutter()
+        spare = bytearray(0 if self.framing.kind in ("jsonl", "csv") else 1)
         buffer = bytearray(spare)
         position = self.start
         try:
@@ -109,7 +150,6 @@ class Units:
                 while len(buffer) - len(spare) >= self.unit_bytes:
                     cut = cutter.cut(buffer, self.unit_bytes + len(spare))
                     if cut <= 0:
-                        self._check_size(len(buffer), position)
                         break
                     # The unit keeps the buffer; what is behind the cut begins the next one.
                     data, buffer = buffer, spare + buffer[cut:]
@@ -117,10 +157,66 @@ class Units:
                     end = position + self._length(data, len(spare))
                     yield self._unit(position, end, data=data)
                     position = end
+                if len(buffer) > self.framing.limits.record_bytes + self.unit_bytes:
+                    cut = cutter.last(buffer)
+                    cutter = self._cutter()
+                    if cut > len(spare):
+                        data, buffer = buffer, spare + buffer[cut:]
+                        del data[cut:]
+                        end = position + self._length(data, len(spare))
+                        yield self._unit(position, end, data=data)
+                        position = end
+                    else:
+                        position, buffer = yield from self._too_large(buffer, position, reader)
+        except InputError as error:
+            if self.framing.salvage:
+                yield from self._salvaged(buffer, spare, position, cutter, error)
+                return
+            raise
         finally:
             reader.close()
         end = position + self._length(buffer, len(spare))
         yield self._unit(position, end, data=buffer, last=True)
+
+    def _too_large(
+        self, buffer: bytearray, position: int, reader: Reader
+    ) -> Generator[Unit, None, tuple[int, bytearray]]:
+        """A line that is too large to be held, read past; returns where the stream then stands,
+        and what has been read of it. Raises InputError where no line end tells where it is over."""
+        if _costs_file(self.framing):
+            lead = 0
+            if self.framing.kind in ("array", "object"):
+                lead = len(buffer) - 1 - len(buffer[1:].lstrip(b" \t\r\n"))
+            begin = position + self._length(buffer[: lead + 1], 1)
+            raise self._fault("record.too_large", _TOO_LARGE.format(self._limit()), begin)
+        begin, end, rest = position, position + len(buffer), bytearray()
+        buffer.clear()
+        while piece := reader.read():
+            at = piece.find(b"\n") + 1
+            end += at or len(piece)
+            if at:
+                rest += piece[at:]
+                break
+        line_end = b"\n" if piece else b""
+        yield self._unit(begin, end, data=line_end, too_large=True)
+        return end, rest
+
+    def _salvaged(
+        self,
+        buffer: bytearray,
+        spare: bytearray,
+        position: int,
+        cutter: Cutter,
+        error: InputError,
+    ) -> Iterator[Unit]:
+        """What stands whole before the place where the stream breaks, and the break itself."""
+        cut = cutter.last(buffer)
+        if cut > len(spare):
+            data = buffer[:cut]
+            end = position + self._length(data, len(spare))
+            yield self._unit(position, end, data=data)
+            position = end
+        yield Unit(*self.place, position, position, data=error)
 
     def _length(self, data: bytearray, spare: int) -> int:
         """How many bytes of the file a unit's bytes stand for."""
@@ -137,13 +233,26 @@ class Units:
             reader = _Transcoding(reader, self.framing.encoding, place_of(self.source))
         return reader
 
-    def _check_size(self, length: int, position: int) -> None:
-        if length > RECORD_BYTES + self.unit_bytes:
-            message = f"has a record of more than {RECORD_BYTES} bytes, or no border of records"
-            raise self._fault("record.too_large", message, position)
+    def _cutter(self) -> Cutter:
+        if self.framing.kind == "jsonl":
+            return _LineCutter(self.framing.encoding)
+        if self.framing.kind == "csv":
+            return _RowCutter(self.framing.delimiter)
+        return _Cutter(self)
 
-    def _fault(self, reason: str, message: str, byte: int) -> InputError:
+    def _limit(self) -> int:
+        return self.framing.limits.record_bytes
+
+    def _fault(self, reason: str, message: str, byte: int | None) -> InputError:
         return InputError(reason, place_of(self.source), message, byte)
+
+
+class Cutter(Protocol):
+    """Finds where a unit may end: the first place from `least` on, or the last; 0 for none."""
+
+    def cut(self, buffer: bytearray, least: int) -> int: ...
+
+    def last(self, buffer: bytearray) -> int: ...
 
 
 class _LineCutter:
@@ -151,9 +260,43 @@ class _LineCutter:
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
+        self._seen = 0
 
     def cut(self, buffer: bytearray, least: int) -> int:
-        return jsonl.find_newline(buffer, self._encoding, least - 1)
+        found = jsonl.find_newline(buffer, self._encoding, max(least - 1, self._seen))
+        self._seen = max(len(buffer) - 4, 0) if found < 0 else 0
+        return found
+
+    def last(self, buffer: bytearray) -> int:
+        return jsonl.rfind_line(buffer, self._encoding)
+
+
+class _RowCutter:
+    """Cuts behind a row of delimited text: quotes decide, so each row is looked at."""
+
+    def __init__(self, delimiter: str) -> None:
+        self._delimiter = delimiter
+        self._seen = 0
+
+    def cut(self, buffer: bytearray, least: int) -> int:
+        end = self._scan(buffer, least)
+        if end < least:
+            self._seen = end
+            return 0
+        self._seen = 0
+        return end
+
+    def last(self, buffer: bytearray) -> int:
+        return self._scan(buffer, len(buffer) + 1)
+
+    def _scan(self, buffer: bytearray, least: int) -> int:
+        position = self._seen
+        while position < least:
+            end, _ = csv.record_end(buffer, position, self._delimiter, at_end=False)
+            if not end:
+                break
+            position = end
+        return position
 
 
 class _Cutter:
@@ -163,7 +306,9 @@ class _Cutter:
         self._pattern = json_array.border(units.framing.first_key)
         self._exact = units.exact or not units.framing.first_key
         self._is_object = units.framing.kind == "object"
-        self._scanner = json_array.Scanner()
+        self._depth = units.framing.limits.depth
+        self._fault = units._fault
+        self._scanner = json_array.Scanner(self._depth)
         self._seen = 0
 
     def cut(self, buffer: bytearray, least: int) -> int:
@@ -175,16 +320,27 @@ class _Cutter:
         self._seen = 0 if match else max(len(buffer) - 256, 0)
         return match.end() if match else 0
 
+    def last(self, buffer: bytearray) -> int:
+        if self._is_object:
+            return 0
+        borders = json_array.Scanner(self._depth).scan(bytes(buffer[1:]))
+        return borders[-1] + 1 if borders else 0
+
+    def _too_deep(self) -> InputError:
+        return self._fault("json.depth", f"is nested more than {self._depth} levels deep", None)
+
     def _exact_cut(self, buffer: bytearray, least: int) -> int:
-        if self._scanner.closed is not None:
+        if self._scanner.closed is not None or self._scanner.broken is not None:
             return 0
         borders = self._scanner.scan(buffer)
+        if self._scanner.depth > self._depth:
+            raise self._too_deep()
         cut = next((border for border in borders if border >= least), 0) or (
             borders[-1] if borders else 0
         )
         if cut:
             # What was scanned behind the cut is scanned again with the next unit.
-            self._scanner = json_array.Scanner()
+            self._scanner = json_array.Scanner(self._depth)
         return cut
 
 
@@ -241,20 +397,68 @@ def stored_length(data: bytes | bytearray, encoding: str) -> int:
     return len(data) if encoding == "utf-8" else len(data.decode().encode(encoding))
 
 
-def read_frames(unit: Unit, framing: Framing) -> jsonl.Lines:
+def read_frames(unit: Unit, framing: Framing) -> Lines:
     """The records of a unit.
 
     Raises CutError where an array's unit does not end at a border, SyntaxFaultError where the
     document is broken.
     """
+    if unit.too_large:
+        end = unit.end - len(unit.data)
+        return Lines([Frame(b"", unit.start, end, 0)], 1, {0: _too_large(framing)})
+    if not framing.has_byte_places:
+        return columnar.frames(unit.data, *unit.block) if unit.data else Lines([])
+    try:
+        found = _byte_frames(unit, framing)
+    except SyntaxFaultError as fault:
+        fault.whole = _within_limits(fault.whole, framing)
+        raise
+    return _within_limits(found, framing)
+
+
+def _byte_frames(unit: Unit, framing: Framing) -> Lines:
     if framing.kind == "jsonl":
         data = read_range(unit.path, unit.start, unit.end) if unit.data is None else unit.data
         return jsonl.frames(data, unit.start, framing.encoding)
+    if framing.kind == "csv":
+        found = csv.frames(unit.data, unit.start, framing)
+        if framing.encoding != "utf-8":
+            found.frames = _stored_frames(found.frames, unit.data, unit.start, framing.encoding)
+        return found
     data = unit.data if unit.data is not None else _spared_range(unit)
-    found = json_array.frames(data, unit.start, framing, last=unit.last)
+    frames = json_array.frames(data, unit.start, framing, last=unit.last)
     if framing.encoding != "utf-8":
-        found = _stored_frames(found, bytes(data[1:]), unit.start, framing.encoding)
-    return jsonl.Lines(found, 0, {})
+        frames = _stored_frames(frames, bytes(data[1:]), unit.start, framing.encoding)
+    return Lines(frames, text=data)
+
+
+def _within_limits(found: Lines, framing: Framing) -> Lines:
+    """The frames; one that is too large is refused, and its bytes are not kept.
+
+    Raises SyntaxFaultError where it costs the file, as it does where it cannot be held.
+    """
+    limit = framing.limits.record_bytes
+    for number, frame in enumerate(found.frames):
+        if frame.end - frame.start > limit:
+            if _costs_file(framing):
+                message = _TOO_LARGE.format(limit)
+                fault = SyntaxFaultError("record.too_large", message, frame.start)
+                fault.whole = Lines(found.frames[:number], 0, found.refused)
+                raise fault
+            found.frames[number] = frame._replace(data=b"", stored=None)
+            found.refused[number] = _too_large(framing)
+    return found
+
+
+def _too_large(framing: Framing) -> Problem:
+    limit = framing.limits.record_bytes
+    message = f"is longer than {limit} bytes. `limits: {{record_bytes: N}}` allows more"
+    return Problem("record.too_large", "", message)
+
+
+def _costs_file(framing: Framing) -> bool:
+    """True where a record that is too large refuses the file: only a line can be read past."""
+    return framing.kind != "jsonl" or framing.encoding != "utf-8"
 
 
 def spared(data: Any) -> bytearray:
@@ -270,7 +474,7 @@ def _spared_range(unit: Unit) -> bytearray:
     return buffer
 
 
-def _stored_frames(frames: list[Frame], data: bytes, start: int, encoding: str) -> list[Frame]:
+def _stored_frames(frames: list[Frame], data: Any, start: int, encoding: str) -> list[Frame]:
     """The frames with their places in the stored encoding."""
     moved: list[Frame] = []
     position, stored = 0, start
@@ -279,5 +483,5 @@ def _stored_frames(frames: list[Frame], data: bytes, start: int, encoding: str) 
         first = stored + stored_length(data[position:begin], encoding)
         stored = first + stored_length(data[begin:end], encoding)
         position = end
-        moved.append(Frame(frame.data, first, stored))
+        moved.append(frame._replace(start=first, end=stored))
     return moved

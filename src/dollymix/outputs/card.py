@@ -1,10 +1,17 @@
 """The data set card, `README.md`: front matter that the Hugging Face Hub reads, and the counts.
 
+What comes from data or a recipe (names of sources, files, keys and licences, reasons) stands in the
+Markdown as bare words or in code spans, which no renderer reads for markup or links, and in the
+front matter between quotes.
+
 Format: https://huggingface.co/docs/hub/datasets-cards
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +20,7 @@ import msgspec
 from dollymix.example import Dolly
 from dollymix.ledger import Ledger, SourceCounts
 from dollymix.manifest import Manifest, OutputFile
-from dollymix.text import languages
+from dollymix.text import languages, printable, shortened
 
 _SIZES = (
     (1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
@@ -24,12 +31,20 @@ _SWAPPED = (
     "answer as the person. See `chat.roles_swapped` below."
 )
 
+# Of names and keys so many characters are shown, of their lists so many entries; of each text so
+# many are read for its language.
+_SHOWN, _LISTED, _READ = 100, 20, 2000
+_LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
+# Words, with `-`, `_` or a blank between them: nothing that Markdown or a linkifier acts on.
+_WORDS = re.compile(r"[^\W_]+(?:[-_ ][^\W_]+)*")
+_SENTENCE = re.compile(r"(?:[^\W_]|[ ]|`[\w-]+`)+")
+
 _TEMPLATE = """\
 ---
 {% if languages %}language:
 {% for code in languages %}- {{ code }}
 {% endfor %}{% endif -%}
-license: {{ licence }}
+license: {{ licence | yaml }}
 {% if licence == "other" %}license_name: see-sources
 {% endif -%}
 task_categories:
@@ -42,28 +57,28 @@ configs:
 - config_name: {{ config.name }}
 {% if config.default %}  default: true
 {% endif %}  data_files:
-{% for split, path in config.files %}  - split: {{ split }}
-    path: {{ path }}
+{% for split, path in config.files %}  - split: {{ split | yaml }}
+    path: {{ path | yaml }}
 {% endfor %}{% endfor -%}
 ---
 
 # {{ title }}
 
 {{ total.written }} examples of `instruction`, `context`, `response`, `category`, merged by
-Dollymix {{ manifest.dollymix }}{% if published %} ({{ published }}){% endif %}.
+Dollymix {{ manifest.dollymix }}{% if published %} ({{ published | inline }}){% endif %}.
 
     from datasets import load_dataset
     load_dataset("PATH OF THIS FOLDER")
 
 | split | examples |
 | --- | ---: |
-{% for name, rows in manifest.splits.items() %}| {{ name }} | {{ rows }} |
+{% for name, rows in manifest.splits.items() %}| {{ name | inline }} | {{ rows }} |
 {% endfor %}
 ## Sources
 
 | source | licence | records | parts | examples | written | rejected | filtered | duplicate |
 | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-{% for name, c in sources %}| {{ name }} | {{ licences[name] }} | {{ c.records }} | {{ c.parts }} | \
+{% for name, c in sources %}| {{ name | inline }} | {{ licences[name] | inline }} | {{ c.records }} | {{ c.parts }} | \
 {{ c.examples }} | {{ c.written }} | {{ c.parts_rejected }} | {{ c.filtered.values() | sum }} | \
 {{ c.duplicate.values() | sum }} |
 {% endfor %}
@@ -74,7 +89,7 @@ the record itself. `rejected` counts parts. `ledger.json` has every count, by re
 
 | source | what | reason | count |
 | --- | --- | --- | ---: |
-{% for source, what, reason, count in reasons %}| {{ source }} | {{ what }} | `{{ reason }}` | {{ count }} |
+{% for source, what, reason, count in reasons %}| {{ source | inline }} | {{ what }} | {{ reason | code }} | {{ count }} |
 {% endfor %}{% endif %}{% if warnings %}
 ## Warnings
 
@@ -96,19 +111,20 @@ def render(out: Path, manifest: Manifest, ledger: Ledger, licences: dict[str, st
     total = ledger.total()
     known = sorted({licence for licence in licences.values() if licence})
     one_licence = len(known) == 1 and all(licences.values())
-    # The card is Markdown, not HTML; what comes from a recipe has passed its name check.
+    # The card is Markdown: HTML's escapes would be read as text inside its code spans.
     environment = jinja2.Environment(autoescape=False, keep_trailing_newline=True)  # noqa: S701
+    environment.filters.update(yaml=_yaml, inline=_inline, code=_code)
     text = environment.from_string(_TEMPLATE).render(
         title=_title(manifest),
         languages=languages(_sample(out, manifest.outputs)),
-        licence=known[0] if one_licence else "other",
+        licence=known[0] if one_licence and _LICENCE.fullmatch(known[0]) else "other",
         size=next((name for limit, name in _SIZES if total.written < limit), "n>1T"),
         configs=_configs(manifest.outputs),
         manifest=manifest,
         published=manifest.recipe.get("published"),
         total=total,
         sources=list(ledger.sources.items()),
-        licences={name: _cell(value or "not stated") for name, value in licences.items()},
+        licences={name: value or "not stated" for name, value in licences.items()},
         reasons=_reasons(ledger),
         warnings=_warnings(manifest, ledger),
     )
@@ -116,21 +132,35 @@ def render(out: Path, manifest: Manifest, ledger: Ledger, licences: dict[str, st
 
 
 def _title(manifest: Manifest) -> str:
-    return " + ".join(source["name"] for source in manifest.recipe["sources"])
+    return " + ".join(_inline(source["name"]) for source in manifest.recipe["sources"])
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def _yaml(text: str) -> str:
+    """A text for the front matter: JSON's strings are YAML's, and `no` stays a word in quotes."""
+    return json.dumps(printable(text), ensure_ascii=False)
+
+
+def _inline(text: str) -> str:
+    """Bare words as they are, anything else as code."""
+    return text if _WORDS.fullmatch(text) and len(text) <= _SHOWN else _code(text)
+
+
+def _code(text: str) -> str:
+    """A code span that shows the text as it is, in a table's cell too."""
+    shown = printable(shortened(text, _SHOWN)).replace("|", "\\x7c") or " "
+    fence = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
+    blank = " " if "`" in (shown[0], shown[-1]) else ""
+    return f"{fence}{blank}{shown}{blank}{fence}"
 
 
 def _sample(out: Path, outputs: list[OutputFile]) -> list[str]:
-    """The texts of the first thousand lines."""
+    """The beginnings of the texts of the first thousand lines."""
     for output in outputs:
         if output.file.startswith("dolly/"):
             with open(out / output.file, "rb") as file:
                 decode = msgspec.json.Decoder(Dolly).decode
-                lines = [decode(line) for line in islice(file, 1000)]
-            return [line.instruction + line.response for line in lines]
+                lines = map(decode, islice(file, 1000))
+                return [line.instruction[:_READ] + line.response[:_READ] for line in lines]
     return []
 
 
@@ -164,15 +194,23 @@ def _reasons(ledger: Ledger) -> list[tuple[str, str, str, int]]:
 
 
 def _warnings(manifest: Manifest, ledger: Ledger) -> list[str]:
-    lines = [_cell(line) for line in manifest.warnings]
+    lines = [line if _SENTENCE.fullmatch(line) else _code(line) for line in manifest.warnings]
     if any(c.warnings.get("chat.roles_swapped") for c in ledger.sources.values()):
         lines.append(_SWAPPED)
-    lines += [line for name, counts in ledger.sources.items() for line in _counted(name, counts)]
+    for name, counts in ledger.sources.items():
+        lines += _listed(name, list(_counted(counts)))
     return lines
 
 
-def _counted(name: str, counts: SourceCounts) -> list[str]:
-    lines = [f"{name}: `{code}` {count} times" for code, count in sorted(counts.warnings.items())]
-    refused = counts.files_refused
-    lines += [f"{name}: {_cell(r.file)} was left out ({r.reason})" for r in refused]
-    return lines
+def _listed(name: str, told: list[str]) -> list[str]:
+    """What is told of a source; of a long list the beginning, since keys may be without number."""
+    left = len(told) - _LISTED
+    more = [f"{left} more warnings are in `ledger.json`"] if left > 0 else []
+    return [f"{_inline(name)}: {line}" for line in (*told[:_LISTED], *more)]
+
+
+def _counted(counts: SourceCounts) -> Iterator[str]:
+    for refused in counts.files_refused:
+        yield f"{_code(refused.file)} was left out ({_code(refused.reason)})"
+    for code, count in sorted(counts.warnings.items()):
+        yield f"{_code(code)} {count} times"

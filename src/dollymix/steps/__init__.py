@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 from dollymix.errors import UsageError
 from dollymix.example import Example
 from dollymix.ledger import Outcome, Verdict
+from dollymix.modules import import_dotted
 from dollymix.text import nearest
 
 
@@ -58,7 +59,7 @@ def load(name: str) -> Any:
     Raises UsageError for an unknown name. An import error inside a module is shown as it is.
     """
     if "." in name:
-        module = importlib.import_module(name)
+        module = import_dotted(name)
         if not hasattr(module, "Step"):
             raise UsageError(f"step `{name}`: the module has no `Step`")
         return module

@@ -1,0 +1,100 @@
+"""Odd text is kept letter for letter, flagged in the lineage and counted; other text is not."""
+
+import json
+
+import pytest
+
+from dollymix import oddities
+from tests.framing.files import merged
+from tests.laws.builds import contents
+
+ODD = {
+    "text.control_char": ["a\x00b", "a\x1bb", "\x07a", "a\x7f", "a\bb", "a\fb", "\x0ba", "\x1fa"],
+    "text.replacement_char": ["a\ufffdb", "\ufffda"],
+    "text.not_nfc": [
+        "\u1112\u1161\u11ab",  # 한 in jamo
+        "e\u0301",
+        "\uf900 豈",
+        "a\u0344b",
+    ],
+    "text.bidi_control": ["a\u202eb", "a\u202ab", "a\u2066b", "\u2069a"],
+    "text.tag_char": ["a\U000e0041b", "a\U000e007fb", "a\U000e0001b"],
+    "text.noncharacter": ["a\ufffeb", "a\uffffb", "a\U0001ffffb", "a\U0001fffeb"],
+    "text.mojibake": [
+        "한글".encode().decode("latin-1"),
+        "é à".encode().decode("latin-1") + "é".encode().decode("latin-1") * 2,
+    ],
+}
+PLAIN = [
+    "한글 텍스트, 그리고 더.",
+    "tab\tand\nlines\r\n",
+    "back\\slash \\u0000 \\b \\f and \\\\u001b",
+    "café naïve Ünïcödé",
+    "😀 👩‍👩‍👧 🏴",
+    "漢字 かな 全角！＂",
+    "\u200b zero width \u200d and \u200f marks \ufeff",
+    "×÷ÂÃ",
+    "\u3131\u314f",
+    "\U0001f1f0\U0001f1f7",
+    "\ue000 private \U0010fffd",
+    "",
+]
+
+
+def encoded(texts):
+    """Dolly lines, one with each of the texts, and where each line ends."""
+    data, ends = b"", []
+    for text in texts:
+        line = {"instruction": "q", "context": text, "response": "a", "category": "c"}
+        data += json.dumps(line, ensure_ascii=False).encode() + b"\n"
+        ends.append(len(data))
+    return data, ends
+
+
+@pytest.mark.parametrize(("flag", "text"), [(flag, text) for flag in ODD for text in ODD[flag]])
+def test_a_flag(flag, text):
+    data, ends = encoded(["x", text, "y"])
+    assert oddities.find(data, ends) == {1: [flag]}
+    data, ends = encoded([text])
+    assert oddities.find(bytearray(data), ends) == {0: [flag]}
+
+
+def test_plain_text_has_none():
+    data, ends = encoded(PLAIN)
+    assert oddities.find(data, ends) == {}
+    assert oddities.find(b"", []) == {}
+
+
+def test_several_flags_in_one_line_and_one_in_several():
+    everything = "".join(texts[0] for texts in ODD.values())
+    data, ends = encoded(["x", everything, ODD["text.tag_char"][0], everything])
+    found = oddities.find(data, ends)
+    assert found == {1: list(ODD), 2: ["text.tag_char"], 3: list(ODD)}
+
+
+@pytest.mark.parametrize("field", ["instruction", "input", "output"])
+def test_flags_in_the_lineage_and_in_the_books(place, field):
+    rows = [{"instruction": "q", "input": "c", "output": "a"}]
+    rows += [{**rows[0], field: f"{texts[0]} x"} for texts in ODD.values()]
+    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    found = []
+    for unit_bytes, workers in ((1, 1), (150, 1), (1 << 20, 2)):
+        build = merged(place, data, unit_bytes=unit_bytes, workers=workers)
+        found.append(contents(place / "out"))
+    assert found[0] == found[1] == found[2]
+    written = build.written()
+    name = {"instruction": "instruction", "input": "context", "output": "response"}[field]
+    assert [line[name] for line, _ in written] == [row[field] for row in rows]
+    assert [row["flags"] for _, row in written] == [None, *([flag] for flag in ODD)]
+    assert build.ledger["sources"]["s"]["warnings"] == dict.fromkeys(sorted(ODD), 1)
+
+
+def test_formulas_are_those_of_tables_alone(place):
+    rows = ["=1+1", "+82", "-x", "@a", "=", "0=1"]
+    table = "instruction,output\n" + "".join(f"q,{text}\n" for text in rows)
+    build = merged(place, table.encode(), "a.csv")
+    flags = [row["flags"] for _, row in build.written()]
+    assert [bool(flag) for flag in flags] == [True, True, True, True, False, False]
+    data = "".join(json.dumps({"instruction": "q", "output": text}) + "\n" for text in rows)
+    build = merged(place, data.encode(), "a.jsonl")
+    assert [row["flags"] for _, row in build.written()] == [None] * 6
