@@ -124,9 +124,62 @@ def test_an_unreadable_file_may_be_skipped(place):
     assert len(read_lines(place / "out")) == 2
 
 
-def test_too_many_rejects_stop_a_merge(place):
-    fails(1, "merge", "a.json", "-o", "out", "--max-rejected", "0.1", "--quiet", cwd=place)
+def write_faulty(place, **share):
+    """A recipe of two sources: one good, one in which 3 of 8 rows are rejected for two reasons."""
+    bad = [{"instruction": "x", "input": "", "output": ""}] * 2 + [{"instruction": "x"}]
+    write_lines(place / "bad.jsonl", [*bad, *({**ROWS[0], "output": str(n)} for n in range(5))])
+    write_lines(place / "good.jsonl", ROWS[:1] * 92)
+    sources = [{"name": n, "files": [f"{n}.jsonl"], "format": "alpaca"} for n in ("good", "bad")]
+    write_json(place / "m.yaml", {"version": 1, "sources": sources, **share})
+
+
+WHY = (
+    "bad: 37.5% of its parts are rejected, more than 30.0%: schema.empty 2, schema.missing_field 1"
+)
+
+
+@pytest.mark.parametrize(
+    ("in_recipe", "arguments"),
+    [
+        ({"max_rejected": 0.3}, []),
+        ({}, ["--max-rejected", "0.3"]),
+        ({}, ["--set", "max_rejected=0.3"]),
+        ({"max_rejected": 0.9}, ["--max-rejected", "0.3"]),
+        ({"max_rejected": 0.9}, ["--set", "max_rejected=0.3"]),
+    ],
+)
+def test_a_source_that_loses_too_much_stops_a_merge_with_the_reasons_ranked(
+    place, in_recipe, arguments
+):
+    write_faulty(place, **in_recipe)
+    assert fails(1, "merge", "m.yaml", "-o", "out", *arguments, "--quiet", cwd=place) == WHY
     assert not (place / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("in_recipe", "arguments"),
+    [
+        ({}, []),
+        ({"max_rejected": 0.375}, []),
+        ({"max_rejected": 0}, ["--max-rejected", "0.375"]),
+        ({"max_rejected": 0}, ["--max-rejected", "1"]),
+    ],
+)
+def test_a_source_that_loses_no_more_than_it_may_is_merged(place, in_recipe, arguments):
+    write_faulty(place, **in_recipe)
+    done = run("merge", "m.yaml", "-o", "out", *arguments, "--quiet", cwd=place)
+    assert done.returncode == 0, done.stderr
+    # The share that held is recorded.
+    share = float(arguments[1]) if arguments else in_recipe.get("max_rejected")
+    manifest = json.loads((place / "out" / "manifest.json").read_text())
+    assert manifest["recipe"].get("max_rejected") == share
+
+
+def test_a_share_that_is_none_is_refused(place):
+    write_faulty(place)
+    for share in ("-0.1", "1.1", "few"):
+        line = fails(2, "merge", "m.yaml", "-o", "out", "--max-rejected", share, cwd=place)
+        assert "--max-rejected" in line
 
 
 def test_a_merge_without_an_example_stops_unless_allowed(place):

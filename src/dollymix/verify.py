@@ -358,6 +358,8 @@ class _Check:
         try:
             status = os.stat(path)
         except (OSError, ValueError):
+            status = None
+        if status is None or not os.path.isabs(path):
             self.note(name, "the input is not there, so not checked")
             return False
         self.checked += 1
