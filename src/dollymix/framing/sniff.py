@@ -166,16 +166,19 @@ def _table(text: bytes, whole: bool, reading: Reading, place: str) -> Framing:
 
 
 def _guess_table(text: bytes, whole: bool, reading: Reading) -> Framing | None:
-    """Delimited text whose first two rows have as many fields; None where it is none."""
+    """Delimited text with a row that has as many fields as its header; None where none has."""
     for framing in ("csv", "tsv") if reading.delimiter is None else ("csv",):
         declared = msgspec.structs.replace(reading, framing=framing)
         try:
             table = _table(text, whole, declared, "")
-            end, problem = csv.record_end(text, table.start, table.delimiter, at_end=whole)
-            rows = csv.frames(text[table.start : end or None], 0, table)
-        except (InputError, SyntaxFaultError):
+        except InputError:
             continue
-        if problem is None and rows.frames and not rows.refused:
+        body = text[table.start :] if whole else text[table.start : text.rfind(b"\n") + 1]
+        try:
+            rows = csv.frames(body, 0, table)
+        except SyntaxFaultError as fault:
+            rows = fault.whole
+        if len(rows.refused) < len(rows.frames):
             return table
     return None
 
