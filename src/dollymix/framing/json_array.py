@@ -88,7 +88,8 @@ def _exact(data: Any, start: int, framing: Framing, *, last: bool) -> list[Frame
         return _cut(data, _ends(data, start, framing, scanner, borders, last=last), start)
     except SyntaxFaultError as fault:
         if framing.kind == "array":
-            fault.whole = Lines(_whole(data, borders, start, fault.byte))
+            ends = borders if scanner.closed is None else [*borders, scanner.closed + 1]
+            fault.whole = Lines(_whole(data, ends, start, fault.byte))
         raise
 
 
@@ -119,9 +120,9 @@ def _ends(
     return [*borders, closed + 1]
 
 
-def _whole(data: Any, borders: list[int], start: int, broken: int) -> list[Frame]:
+def _whole(data: Any, ends: list[int], start: int, broken: int) -> list[Frame]:
     """The elements that end before the place where the document is broken."""
-    ends = [end for end in borders if start + end <= broken]
+    ends = [end for end in ends if start + end <= broken]
     try:
         return _cut(data, ends, start) if ends else []
     except SyntaxFaultError:

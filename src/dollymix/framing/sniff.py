@@ -194,7 +194,7 @@ def _sniff_table(
         message = f"is {kind.capitalize()} inside an archive or a packed stream. Unpack it first"
         raise InputError("format.unread", place, message)
     columns, specimen, rows = columnar.open_table(source, kind)
-    framing = Framing(kind, columns=columns, limits=reading.limits)
+    framing = Framing(kind, columns=columns, salvage=reading.salvage, limits=reading.limits)
     return Sample(framing, specimen, rows == 0)
 
 

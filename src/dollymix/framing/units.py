@@ -71,11 +71,17 @@ class Units:
     def _batches(self, kind: columnar.Kind) -> Iterator[Unit]:
         """The batches of a columnar file; an empty unit ends it, since its length is not told."""
         position = self.start
-        for batch in columnar.batches(self.source, kind, self.start):
-            end = position + batch.rows
-            block = batch.group, batch.row
-            yield Unit(*self.place, position, end, "", batch.data, block=block)
-            position = end
+        try:
+            for batch in columnar.batches(self.source, kind, self.start):
+                end = position + batch.rows
+                block = batch.group, batch.row
+                yield Unit(*self.place, position, end, "", batch.data, block=block)
+                position = end
+        except InputError as error:
+            if not self.framing.salvage:
+                raise
+            yield Unit(*self.place, position, position, data=error)
+            return
         yield Unit(*self.place, position, position, "", bytearray(), last=True)
 
     def _ranges(self) -> Iterator[Unit]:
