@@ -22,6 +22,8 @@ def built(place, text, **settings):
         build = merged(place, data, "a.csv", unit_bytes=unit_bytes, **settings)
         found[unit_bytes] = contents(place / "out")
         assert found[unit_bytes] == found[1]
+    build = merged(place, data, "a.csv", unit_bytes=7, workers=2, **settings)
+    assert contents(place / "out") == found[1]
     assert dollymix.verify(place / "out").faults == []
     return build
 

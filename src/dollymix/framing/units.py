@@ -429,7 +429,9 @@ def _byte_frames(unit: Unit, framing: Framing) -> Lines:
     if framing.kind == "csv":
         found = csv.frames(unit.data, unit.start, framing)
         if framing.encoding != "utf-8":
-            found.frames = _stored_frames(found.frames, unit.data, unit.start, framing.encoding)
+            found.frames = _stored_frames(
+                found.frames, bytes(unit.data), unit.start, framing.encoding
+            )
         return found
     data = unit.data if unit.data is not None else _spared_range(unit)
     frames = json_array.frames(data, unit.start, framing, last=unit.last)
