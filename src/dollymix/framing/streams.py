@@ -169,8 +169,9 @@ class _Stream:
         packed = compression_of(first)
         ahead = chain([first], pieces)
         if packed in ("none", "zip", "tar"):
-            return ahead
-        return self._unpack(packed, lambda: next(ahead, b""))
+            yield from ahead
+        else:
+            yield from self._unpack(packed, lambda: next(ahead, b""))
 
     def _unpack(self, kind: Compression, read: Callable[[], bytes]) -> Iterator[bytes]:
         """All frames of a packed stream, one behind the other."""
