@@ -197,10 +197,10 @@ def check_array(data: bytes, size: int) -> None:
         if framing.encoding != "utf-8" or framing.kind not in ("array", "object"):
             return
         whole = read_all(source, framing, 1 << 20)
-        found = [trusted(read_all(source, framing, n), framing) for n in (size, 1)]
+        found = [trusted(read_all(source, framing, n)) for n in (size, 1)]
         exact = exactly(source, framing, size)
     _compare_ways(data, framing)
-    expected = trusted(whole, framing)
+    expected = trusted(whole)
     assert all(one == expected for one in (*found, exact)), (expected, found, exact)
     for body, start, end in expected.frames:
         assert data[start:end] == body
@@ -213,14 +213,14 @@ def exactly(source: Input, framing: Framing, size: int) -> Outcome:
     try:
         _read_from(out, source, framing, size, None, exact=True)
     except InputError as error:
-        return trusted(out._replace(fault=error.reason), framing)
+        return trusted(out._replace(fault=error.reason))
     except SyntaxFaultError as fault:
         _take(out, fault.whole, 0)
-        return trusted(out._replace(fault=fault.reason), framing)
-    return trusted(out, framing)
+        return trusted(out._replace(fault=fault.reason))
+    return trusted(out)
 
 
-def trusted(read: Outcome, framing: Framing) -> Outcome:
+def trusted(read: Outcome) -> Outcome:
     """What is left where the first record that is no JSON costs the rest; reasons may differ."""
     whole: list[tuple[bytes, int, int]] = []
     for frame in read.frames:

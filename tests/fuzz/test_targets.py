@@ -15,6 +15,20 @@ from fuzz.seeds import seeds, tarred, zipped
 from fuzz import targets
 
 LINE = b'{"instruction":"a","output":"b"}\n'
+
+
+def _unnamed(data):
+    """A zip of one member with a name of one letter, without that name."""
+    local = data.index(b"PK\x03\x04")
+    directory = data.index(b"PK\x01\x02")
+    head = data[local : local + 26] + b"\x00\x00" + data[local + 28 : local + 30]
+    body = data[local + 31 : directory]
+    entry = data[directory : directory + 28] + b"\x00\x00" + data[directory + 30 : directory + 46]
+    end = data[data.index(b"PK\x05\x06") :]
+    sizes = len(entry).to_bytes(4, "little") + len(head + body).to_bytes(4, "little")
+    return head + body + entry + end[:12] + sizes + end[20:]
+
+
 SIZES = (1, 5, 24, 1 << 20)
 
 
@@ -90,6 +104,9 @@ def test_lines(text, encoding, size):
         zipped({"a.jsonl.bz2": bz2.compress(b"\x00" * (1 << 22))}),
         gzip.compress(LINE) + b"x",
         lzma.compress(LINE)[:-1],
+        # A member without a name was an IndexError.
+        zipped({"x": LINE}).replace(b"x", b"\x00"),
+        _unnamed(zipped({"a": LINE})),
         # A member that cannot be unpacked was told when it was opened, not when it was read.
         zipped({"a.jsonl.gz": gzip.compress(LINE)[:12] + b"\xff" * 30}),
     ],

@@ -1,7 +1,8 @@
 """Hypothesis profiles, chosen by DOLLYMIX_HYPOTHESIS: `fast` (default), `dev`, `ci`, `nightly`.
 
-They draw 25, 100, 1,000 and 10,000 examples a law. `fast` shows a failing case as it was drawn; the others take the time to make it small. Every module
-with laws imports this one, so that it is loaded whichever of them runs.
+They draw 25, 100, 1,000 and 10,000 examples a law. `fast` shows a failing case as it was drawn;
+the others take the time to make it small. Every module with laws imports this one, so that it is
+loaded whichever of them runs.
 """
 
 import os
