@@ -18,7 +18,7 @@ from tests.laws.profiles import PROFILE
 FAULTS = Path(faults.__file__)
 WAIT = 30
 # Every call is tried in the long profile, one of so many in the others.
-STRIDE = {"ci": 4, "long": 1}.get(PROFILE, 25)
+STRIDE = {"dev": 4, "ci": 1, "nightly": 1}.get(PROFILE, 25)
 LONG = 100 + 1500 // STRIDE
 
 

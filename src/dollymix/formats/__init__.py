@@ -145,6 +145,19 @@ def decode_part(raw: Any, decode: Callable[[Any], T]) -> T | Problem:
     return Problem(reason, problem.path, problem.message)
 
 
+def unreadable(raw: Any, path: str = "") -> Problem | None:
+    """Why a value cannot be kept as it is written; None where it can.
+
+    The decoder looks through a value that no shape reads, but for the bytes of its strings.
+    """
+    try:
+        bytes(raw).decode()
+    except UnicodeDecodeError as error:
+        problem = explain_failure(raw, error)
+        return Problem(problem.reason, path, problem.message)
+    return None
+
+
 def parse_record(
     shapes: tuple[str, ...], raw: Any, origin: Origin, options: dict[str, Any] | None = None
 ) -> Parsed:
@@ -260,7 +273,7 @@ _pairs = msgspec.json.Decoder(list[tuple[str, str]])
 def _read_one(found: Beside, name: str, raw: Raw) -> Problem | None:
     if name == "tools":
         found.tools = raw.copy()
-        return None
+        return unreadable(raw, name)
     value = decode_part(raw, _pairs.decode) if name == "history" else decode_part(raw, _text.decode)
     if isinstance(value, Problem):
         return Problem(value.reason, f"{name}{value.path}", value.message)

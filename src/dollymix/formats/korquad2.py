@@ -23,7 +23,15 @@ from msgspec import UNSET, Raw, UnsetType
 
 from dollymix.decoding import Problem
 from dollymix.example import Example, Origin
-from dollymix.formats import Foreign, Parsed, decode_part, only_rejected, read_beside, rejected
+from dollymix.formats import (
+    Foreign,
+    Parsed,
+    decode_part,
+    only_rejected,
+    read_beside,
+    rejected,
+    unreadable,
+)
 from dollymix.formats.squad import answered, with_meta
 
 RECORDS_AT = ("data",)
@@ -118,6 +126,9 @@ def _example(
     answer = question.answer
     if not isinstance(answer, Answer):
         return Problem("schema.no_answer", "", "has no answer")
+    problem = None if question.id is UNSET else unreadable(question.id, "id")
+    if problem is not None:
+        return problem
     title = row.title or ""
     start = answer.answer_start if isinstance(answer.answer_start, int) else None
     keep = options.not_in_context == "keep"

@@ -45,6 +45,7 @@ from dollymix.formats import (
     only_rejected,
     read_beside,
     rejected,
+    unreadable,
 )
 from dollymix.ledger import reject
 from dollymix.text import is_blank, quoted
@@ -196,15 +197,21 @@ def _conversation(
     beside = read_beside(row, _SUPPORTED)
     if isinstance(beside, Problem):
         return Parsed(parts=len(turns), verdicts=[rejected(origin, beside, parts=len(turns))])
-    reader = _Reader(turns, paths, origin, options, beside, _group(row.id, raw, options))
+    group = _group(row.id, raw, options)
+    if isinstance(group, Problem):
+        return Parsed(parts=len(turns), verdicts=[rejected(origin, group, parts=len(turns))])
+    reader = _Reader(turns, paths, origin, options, beside, group)
     return reader.whole(raw) if options.turns == "whole" else reader.each()
 
 
-def _group(identity: Raw | UnsetType, raw: Any, options: Options) -> str:
+def _group(identity: Raw | UnsetType, raw: Any, options: Options) -> str | Problem:
     if options.group == "record":
         return ""
     if options.group != "family":
-        value = _object.decode(raw).get(options.group)
+        keys = decode_part(raw, _object.decode)
+        if isinstance(keys, Problem):
+            return keys
+        value = keys.get(options.group)
         return "" if value is None or bytes(value) == b"null" else _as_text(value)
     if identity is UNSET:
         return ""
@@ -394,6 +401,11 @@ class _Reader:
             self._reject_all("schema.empty", self.path(answered), f"the pair's {blank} is blank")
             return
         messages = self._messages(raw)
+        if isinstance(messages, Problem):
+            self._reject_all(
+                messages.reason, messages.path, f"`{messages.path}` {messages.message}"
+            )
+            return
         system_at = max((i for i in range(asked) if roles[i] == "system"), default=None)
         system = self.beside.system if system_at is None else messages[system_at].content
         history = tuple(m for i, m in enumerate(messages[:asked]) if i != system_at)
@@ -404,11 +416,15 @@ class _Reader:
         self._example(question, answer, self.path(answered), context, system, history, after)
         self.parsed.parts_used = len(self.turns)
 
-    def _messages(self, raw: Any) -> list[Message]:
+    def _messages(self, raw: Any) -> list[Message] | Problem:
         turns = [turn for turn in self.turns if isinstance(turn, Turn)]
         if self.paths:
             return [Message(turn.role.strip(), turn.value) for turn in turns]
         parts = _row.decode(raw).conversations or []
+        for index, part in enumerate(parts):
+            problem = unreadable(part, self.path(index))
+            if problem is not None:
+                return problem
         extras = [_extra(part) for part in parts]
         return [
             Message(turn.role.strip(), turn.value, extra)

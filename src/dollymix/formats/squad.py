@@ -27,7 +27,15 @@ from msgspec import UNSET, Raw, UnsetType
 
 from dollymix.decoding import Problem
 from dollymix.example import Example, Origin
-from dollymix.formats import Foreign, Parsed, decode_part, only_rejected, read_beside, rejected
+from dollymix.formats import (
+    Foreign,
+    Parsed,
+    decode_part,
+    only_rejected,
+    read_beside,
+    rejected,
+    unreadable,
+)
 from dollymix.text import is_blank, quoted
 
 RECORDS_AT = ("data",)
@@ -167,6 +175,10 @@ def _examples(
     if not answers or question.is_impossible:
         return Problem("schema.no_answer", "", "has no answer")
     chosen = answers if options.answers == "all" else answers[:1]
+    identity = question.id if question.id is not UNSET else question.guid
+    problem = None if identity is UNSET else unreadable(identity, "id")
+    if problem is not None:
+        return problem
     different = {answer.text: i for i, answer in reversed(list(enumerate(chosen)))}
     made: list[Example] = []
     for index in sorted(different.values()):
@@ -183,7 +195,6 @@ def _examples(
         if isinstance(example, Problem):
             return example
         others = [a.text for i, a in enumerate(answers) if i != index]
-        identity = question.id if question.id is not UNSET else question.guid
         made.append(with_meta(example, title, identity, answers=others))
     parsed.examples += made
     return None

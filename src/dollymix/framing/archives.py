@@ -89,7 +89,7 @@ def _zip_name(entry: zipfile.ZipInfo) -> tuple[str, bytes]:
 
 def _check_name(name: str, place: str) -> None:
     absolute = name.startswith(("/", "\\")) or ":" in name[:2]
-    if absolute or ".." in re.split(r"[/\\]", name) or not name.isprintable():
+    if not name or absolute or ".." in re.split(r"[/\\]", name) or not name.isprintable():
         raise InputError("archive.unsafe_name", place, "the member's name is not safe")
 
 

@@ -148,13 +148,13 @@ def frames(data: Any, start: int, framing: Framing) -> Lines:
 
 def _record(stored: bytes, framing: Framing, position: int) -> tuple[bytes, Problem | None]:
     """The record as JSON, or its fault; neither for a blank line."""
+    if stored in (b"\n", b"\r\n"):
+        return b"", None
     try:
         fields = _fields(stored, framing.delimiter)
     except UnicodeDecodeError as error:
         message = f"is not UTF-8: {error.reason}. Set `encoding:`?"
         raise SyntaxFaultError("encoding.invalid_utf8", message, position) from error
-    if fields == [""]:
-        return b"", None
     if len(fields) != len(framing.columns):
         message = f"has {len(fields)} fields; the header has {len(framing.columns)}"
         return b"", Problem("csv.column_count", "", message)

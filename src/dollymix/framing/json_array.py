@@ -8,6 +8,7 @@ The exact way, for what the quick one cannot do: brackets and strings are counte
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -43,11 +44,15 @@ def frames(data: Buffer, start: int, framing: Framing, *, last: bool) -> list[Fr
     SyntaxFaultError where the document is broken.
     """
     try:
-        return _quick(data, start, framing, last=last)
+        found = _quick(data, start, framing, last=last)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        if not last:
-            data[-1] = 0x2C
-        return _exact(data[1:], start, framing, last=last)
+        found = None
+    # A stretch without an element, if it is not the whole array, is a comma too many.
+    if found or (found is not None and last and start == framing.start):
+        return found
+    if not last:
+        data[-1] = 0x2C
+    return _exact(data[1:], start, framing, last=last)
 
 
 def _quick(data: Buffer, start: int, framing: Framing, *, last: bool) -> list[Frame]:
@@ -60,9 +65,29 @@ def _quick(data: Buffer, start: int, framing: Framing, *, last: bool) -> list[Fr
     stretch = memoryview(data)[1:]
     if framing.key:
         value = _document.decode(b"".join((framing.head, stretch)))[framing.key]
+        _check_first(value, stretch, framing, start)
         parts = [value] if framing.kind == "object" else _elements.decode(value)
         return _place(parts, data, start)
     return _place([msgspec.json.decode(stretch, type=Raw)], data, start)
+
+
+def _check_first(value: Raw, stretch: Any, framing: Framing, start: int) -> None:
+    """The decoder keeps the last of two values: it must be the one where the records begin."""
+    found = memoryview(value)
+    if framing.kind == "object":
+        if stretch[: len(found)] != found:
+            raise _twice(framing, start)
+        return
+    found = found[1:]  # its bracket stands in the head
+    rest = bytes(stretch[len(found) :])
+    if stretch[: len(found)] != found or framing.key.encode() in rest or b"\\" in rest:
+        # The exact way tells whether it stands twice.
+        raise msgspec.DecodeError(framing.key)
+
+
+def _twice(framing: Framing, byte: int) -> SyntaxFaultError:
+    message = f"has its `{framing.key}` twice"
+    return SyntaxFaultError("json.duplicate_key", message, byte)
 
 
 def _place(parts: list[Raw], data: Buffer, start: int) -> list[Frame]:
@@ -85,12 +110,19 @@ def _exact(data: Any, start: int, framing: Framing, *, last: bool) -> list[Frame
     scanner = Scanner(depth)
     borders = scanner.scan(data)
     try:
-        return _cut(data, _ends(data, start, framing, scanner, borders, last=last), start)
+        return _cut(data, _ends(data, start, framing, scanner, borders, last=last), start, framing)
     except SyntaxFaultError as fault:
-        if framing.kind == "array":
-            ends = borders if scanner.closed is None else [*borders, scanner.closed + 1]
-            fault.whole = Lines(_whole(data, ends, start, fault.byte))
-        raise
+        if framing.kind != "array":
+            raise
+        first = fault
+    ends = borders if scanner.closed is None else [*borders, scanner.closed + 1]
+    try:
+        first.whole = Lines(_whole(data, ends, start, first.byte, framing))
+    except SyntaxFaultError as earlier:
+        # A comma too many stands before the place where the brackets go wrong.
+        first = earlier
+        first.whole = Lines(_whole(data, ends, start, first.byte, framing))
+    raise first
 
 
 def _ends(
@@ -120,13 +152,9 @@ def _ends(
     return [*borders, closed + 1]
 
 
-def _whole(data: Any, ends: list[int], start: int, broken: int) -> list[Frame]:
+def _whole(data: Any, ends: list[int], start: int, broken: int, framing: Framing) -> list[Frame]:
     """The elements that end before the place where the document is broken."""
-    ends = [end for end in ends if start + end <= broken]
-    try:
-        return _cut(data, ends, start) if ends else []
-    except SyntaxFaultError:
-        return []
+    return _cut(data, [end for end in ends if start + end <= broken], start, framing)
 
 
 def _check_tail(data: Any, closed: int, start: int, framing: Framing) -> None:
@@ -142,17 +170,32 @@ def _check_tail(data: Any, closed: int, start: int, framing: Framing) -> None:
     except (msgspec.DecodeError, RecursionError) as error:
         message = f"is broken behind its `{framing.key}`: {error}"
         raise SyntaxFaultError("json.syntax", message, start + closed + 1) from error
+    before = _count(framing.head + b"]}", framing.key)
+    if _count(framing.head + b"]" + tail, framing.key) > before:
+        raise _twice(framing, start + closed + 1)
 
 
-def _cut(data: Any, ends: list[int], start: int) -> list[Frame]:
+def _count(data: bytes, key: str) -> int:
+    """How often an object has a key."""
+    # An object becomes the list of its keys; only the outermost is looked at.
+    names = json.loads(
+        data.decode(errors="replace"),
+        object_pairs_hook=lambda pairs: [name for name, _ in pairs],
+        parse_int=str,
+    )
+    return int(names.count(key))
+
+
+def _cut(data: Any, ends: list[int], start: int, framing: Framing) -> list[Frame]:
     found: list[Frame] = []
     view = memoryview(data)
     position = 0
+    may_be_empty = len(ends) == 1 and start == framing.start
     for end in ends:
         text = bytes(view[position : end - 1])
         left = len(text) - len(text.lstrip(b" \t\r\n"))
         stripped = text.strip(b" \t\r\n")
-        if not stripped and not (len(ends) == 1 and view[end - 1] == 0x5D):
+        if not stripped and not (may_be_empty and view[end - 1] == 0x5D):
             raise SyntaxFaultError("json.syntax", "has a comma too many", start + position)
         if stripped:
             first = start + position + left
