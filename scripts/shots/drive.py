@@ -29,7 +29,7 @@ from typing import Any
 from shots import judge, place
 from shots.nursery import Nursery
 
-TOO_LONG = 120
+TOO_LONG = 300
 STOP_WITHIN = 5
 _RUN = subprocess.run
 _POPEN = subprocess.Popen

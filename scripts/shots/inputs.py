@@ -64,13 +64,10 @@ def _changing(place: Place, count: int) -> Outcome:
         shutil.copytree(pristine, shop.root / "inputs")
         out = limits.fresh(place, "changing")
         change, file = CHANGES[number % 5], FILES[number // 5 % 3]
-        process = subprocess.Popen(
-            shop.command(2, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        process = limits.start(shop.command(2, out))
         time.sleep(chance.uniform(0.2, 0.9) * lasts)
         change(shop.root / "inputs" / file)
-        said = process.communicate(timeout=limits.TOO_LONG)
-        done = subprocess.CompletedProcess([], process.returncode, *said)
+        done = limits.ended(process)
         refused += done.returncode != 0
         faults = [limits.said_badly(done)]
         if done.returncode == 0:

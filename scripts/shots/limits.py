@@ -13,7 +13,7 @@ from shots.judge import files_of, is_early, temporary_files, tree_of
 from shots.outcome import Outcome, Series
 from shots.place import Place, remove
 
-TOO_LONG = 120
+TOO_LONG = 300
 CGROUPS = Path("/sys/fs/cgroup/memory")
 
 
@@ -86,9 +86,28 @@ def run(
     command: list[str], before: Callable[[], None] | None = None, cwd: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """A command run to its end."""
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=TOO_LONG, preexec_fn=before, cwd=cwd
+    return ended(start(command, before, cwd))
+
+
+def start(
+    command: list[str], before: Callable[[], None] | None = None, cwd: str | None = None
+) -> subprocess.Popen[str]:
+    """A command that runs."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, preexec_fn=before, cwd=cwd
     )
+
+
+def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """A command at its end; one that does not come to it has the status 99."""
+    try:
+        said = process.communicate(timeout=TOO_LONG)
+        return subprocess.CompletedProcess(process.args, process.returncode, *said)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return subprocess.CompletedProcess(process.args, 99, "", "did not end")
 
 
 def fresh(place: Place, name: str) -> str:
@@ -184,13 +203,7 @@ def _vanished(place: Place, count: int) -> Outcome:
         what = ("place", "parent", "output", "current")[number % 4]
         here = place.root / "here"
         here.mkdir(exist_ok=True)
-        process = subprocess.Popen(
-            place.command(2, out),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=str(here) if what == "current" else None,
-        )
+        process = start(place.command(2, out), cwd=str(here) if what == "current" else None)
         time.sleep(chance.uniform(0.2, 1) * lasts)
         folder = Path(out)
         target = {
@@ -205,8 +218,7 @@ def _vanished(place: Place, count: int) -> Outcome:
             target.rename(gone)
         except FileNotFoundError:
             what = f"{what} (was not there)"
-        said = process.communicate(timeout=TOO_LONG)
-        done = subprocess.CompletedProcess([], process.returncode, *said)
+        done = ended(process)
         faults = [said_badly(done)]
         if what in ("place", "current"):
             faults += look(place, out, done)
@@ -255,9 +267,7 @@ def _links(place: Place, count: int) -> Outcome:
         before = tree_of(elsewhere)
         held = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", os.devnull, "-e", "trace=renameat2"]
         held += ["-e", "inject=renameat2:delay_enter=500000", *place.command(2, out)]
-        process = subprocess.Popen(
-            held, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
+        process = start(held)
         manifest = Path(out).with_name(".o.building") / "out" / "manifest.json"
         while process.poll() is None:
             if manifest.exists() and b"publishing" in _read(manifest.parents[1] / "journal.json"):
@@ -267,8 +277,7 @@ def _links(place: Place, count: int) -> Outcome:
         if swapped:
             os.rename(out, f"{out}.moved")
             os.symlink(elsewhere, out)
-        _, said = process.communicate(timeout=TOO_LONG)
-        done = subprocess.CompletedProcess([], process.returncode, "", said)
+        done = ended(process)
         faults = [said_badly(done), "" if swapped else "came too late"]
         if tree_of(elsewhere) != before:
             faults.append("wrote through the link")
