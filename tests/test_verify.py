@@ -1,12 +1,18 @@
 """`verify` finds any change to a finished build, and names the file."""
 
+import bz2
+import csv
 import gzip
 import hashlib
+import io
 import json
 import os
 import random
 import shutil
 import socket
+import subprocess
+import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -827,3 +833,78 @@ def test_an_input_that_is_no_file_any_more_is_told_and_not_opened(place, change)
     change(place / "a.jsonl")
     report = dollymix.verify(out)
     assert any("a/a.jsonl" in line for line in [*report.faults, *report.notes])
+
+
+ROWS = [{"instruction": f"질문 {n}", "output": f"답 {n}\n둘째 줄"} for n in range(30)]
+
+
+def write_csv(path: Path) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["instruction", "output"])
+        writer.writeheader()
+        writer.writerows(ROWS)
+
+
+def write_parquet(path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist(ROWS), path, row_group_size=7)
+
+
+def write_arrow(path: Path) -> None:
+    table = pa.Table.from_pylist(ROWS)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=7)
+
+
+def write_tar(path: Path) -> None:
+    data = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+    with tarfile.open(path, "w:xz") as archive:
+        member = tarfile.TarInfo("a.jsonl")
+        member.size = len(data)
+        archive.addfile(member, io.BytesIO(data))
+
+
+def write_bz2(path: Path) -> None:
+    path.write_bytes(bz2.compress(json.dumps(ROWS).encode()))
+
+
+def write_torn(path: Path) -> None:
+    path.write_text(json.dumps(ROWS)[:-40])
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "written"),
+    [
+        ("a.csv", write_csv, 30),
+        ("a.parquet", write_parquet, 30),
+        ("a.arrow", write_arrow, 30),
+        ("a.tar.xz", write_tar, 30),
+        ("a.json.bz2", write_bz2, 30),
+        ("a.json", write_torn, 29),
+    ],
+)
+def test_a_build_of_every_framing_holds(place, name, write, written):
+    write(place / name)
+    source = {"name": "a", "files": [name], "salvage": True}
+    recipe = write_recipe(place, {"sources": [source]})
+    dollymix.merge(recipe, place / "out", workers=1, unit_bytes=200)
+    report = dollymix.verify(place / "out")
+    assert (report.faults, report.notes) == ([], [])
+    manifest = json.loads((place / "out" / "manifest.json").read_bytes())
+    assert manifest["inputs"][0]["examples"] == written
+    with open(place / name, "r+b") as file:
+        file.seek(60)
+        file.write(b"#")
+    assert (
+        dollymix.verify(place / "out").faults[0].endswith("the input was changed since the build")
+    )
+
+
+def test_what_came_from_standard_input_is_noted_whatever_is_called_so(place, monkeypatch):
+    data = write_rows(place / "a.jsonl", 3).read_bytes()
+    (place / "-").write_text("another file")
+    command = [sys.executable, "-m", "dollymix", "merge", "-", "-o", "out"]
+    subprocess.run(command, cwd=place, input=data, check=True, capture_output=True)
+    monkeypatch.chdir(place)
+    report = dollymix.verify("out")
+    assert report.faults == []
+    assert report.notes == ["stdin/stdin: the input is not there, so not checked"]
