@@ -15,6 +15,11 @@ from pathlib import Path
 LINE = b'{"instruction":"a","output":"b"}\n'
 
 
+def gzipped(data: bytes) -> bytes:
+    """The data packed; without a clock, so that seeds are the same at every run."""
+    return gzip.compress(data, mtime=0)
+
+
 def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     """A zip of some members."""
     buffer = io.BytesIO()
@@ -42,17 +47,17 @@ def seeds(name: str) -> list[bytes]:
         return [
             zipped(two),
             zipped(two, zipfile.ZIP_STORED),
-            zipped({"a.jsonl.gz": gzip.compress(LINE, mtime=0)}),
+            zipped({"a.jsonl.gz": gzipped(LINE)}),
             zipped({"a.jsonl.bz2": bz2.compress(LINE)}, zipfile.ZIP_STORED),
             tarred(two),
             tarred({"a" * 120 + ".jsonl": LINE}, tarfile.GNU_FORMAT),
             tarred({"한" * 60 + ".jsonl": LINE}, tarfile.PAX_FORMAT),
             tarred({"a.jsonl.xz": lzma.compress(LINE)}),
-            gzip.compress(tarred(two)),
-            gzip.compress(LINE, mtime=0) + gzip.compress(LINE),
+            gzipped(tarred(two)),
+            gzipped(LINE) + gzipped(LINE),
             bz2.compress(LINE),
             lzma.compress(LINE),
-            gzip.compress(b"\x00" * (1 << 18)),
+            gzipped(b"\x00" * (1 << 18)),
             zipped({"a.jsonl": b"\x00" * (1 << 18)}),
         ]
     texts = {
