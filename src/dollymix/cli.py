@@ -230,7 +230,7 @@ def explain(folder: str, identity: str, as_json: bool) -> None:
         row = part.row
         _out(f"{part.id}: {part.outcome}")
         if part.outcome == "written":
-            place = f"line {row['row'] + 1} of {row['shard']}"
+            place = f"line {row['output_row'] + 1} of {row['shard']}"
             changed = ", ".join(row["steps"] or ["nothing"])
             _out(
                 f"  {place}, bytes {row['byte_start']} to {row['byte_end']} of the input; "
