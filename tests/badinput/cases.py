@@ -36,7 +36,7 @@ UNREAD = {
     "jsonl.depth_300": "the nesting stands in `m`, which is not read",
 }
 # Recipes with keys that a recipe of ours has not: refused for the key, before anything else.
-FOREIGN_KEYS = {"cfg.norway": "language", "cfg.regex_bomb": "clean"}
+FOREIGN_KEYS = {"cfg.regex_bomb": "clean"}
 # Flags that are told in another way.
 OTHER_FLAGS = {
     "schema.sharegpt_duplicate_id": "equal ids of a source are no fault here: ours are places",
