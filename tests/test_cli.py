@@ -408,3 +408,18 @@ def test_a_closed_standard_output_is_not_taken_for_a_working_file(place):
     done = with_files(">&-", "merge", "r.yaml", "-o", "out", "--workers", "2", cwd=place)
     assert done.returncode == 1
     assert dollymix.verify(place / "out").faults == []
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_explain_says_in_words_where_a_line_came_from(tmp_path, form):
+    write_lines(tmp_path / "a.jsonl", [{"instruction": "하나", "output": "일"}])
+    merge([tmp_path / "a.jsonl"], tmp_path / "first", formats=["jsonl", "parquet"])
+    source, place = tmp_path / "a.jsonl", "bytes 0 to "
+    if form == "parquet":
+        source = tmp_path / "first" / "dolly-parquet" / "train" / "00000.parquet"
+        place = "row 0 of row group 0"
+    merge([source], tmp_path / "out")
+    done = run("explain", "out", f"{source.stem}/{source.name}#0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"line 1 of dolly/train/00000.jsonl, {place}" in done.stdout
+    assert "하나" in done.stdout

@@ -232,10 +232,10 @@ def explain(folder: str, identity: str, as_json: bool) -> None:
         if part.outcome == "written":
             place = f"line {row['output_row'] + 1} of {row['shard']}"
             changed = ", ".join(row["steps"] or ["nothing"])
-            _out(
-                f"  {place}, bytes {row['byte_start']} to {row['byte_end']} of the input; "
-                f"changed by: {changed}"
-            )
+            came_from = f"bytes {row['byte_start']} to {row['byte_end']}"
+            if row["byte_start"] is None:
+                came_from = f"row {row['row']} of row group {row['row_group']}"
+            _out(f"  {place}, {came_from} of the input; changed by: {changed}")
             for name, value in row["line"].items():
                 _out(f"  {name:<12}{quoted(value, 200)}")
         else:
