@@ -45,6 +45,7 @@ def build(folder: Path) -> Path:
     write_rows(folder / "b.jsonl", 20, first=30)
     with open(folder / "b.jsonl", "a", encoding="utf-8") as file:
         file.write('{"instruction": "q", "output": ""}\n{"instruction": "q", "output": "a"}\n')
+        file.write("no json\n")
     recipe = {"sources": [{"name": n, "files": [f"{n}.jsonl"]} for n in ("a", "b")]}
     recipe["steps"] = ["exact_duplicates"]
     recipe["splits"] = {"train": 0.5, "test": 0.5}
@@ -667,6 +668,20 @@ def test_lineage_of_a_file_that_is_no_input_is_named(copy):
 def test_a_reject_or_drop_that_is_changed_with_its_digest_is_found(copy, name, change):
     edit_rows(copy, name, change)
     assert dollymix.verify(copy).faults
+
+
+def swap_records(rows):
+    """Let two rows change their records, and keep their ids."""
+    rows[0]["record"], rows[1]["record"] = rows[1]["record"], rows[0]["record"]
+
+
+@pytest.mark.parametrize("name", ["rejects.jsonl", "dropped.jsonl.zst"])
+def test_rows_whose_fields_are_not_those_of_their_ids_are_named(copy, name):
+    # All counts, all ids and all records are those that were read.
+    edit_rows(copy, name, swap_records)
+    faults = dollymix.verify(copy).faults
+    assert len(faults) == 2
+    assert all(f"{name}, id b/b.jsonl#" in fault for fault in faults)
 
 
 def test_a_drop_with_another_outcome_is_found(copy):

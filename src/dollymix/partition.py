@@ -466,7 +466,7 @@ def book_faults(recount: Recount, ledger: Ledger) -> list[str]:
         for field in _RECOUNTED:
             says, has = getattr(told, field), getattr(found, field)
             if says != has:
-                where = _WHERE.get(field, "the files")
+                where = _WHERE.get(field, "what is on disk")
                 faults.append(f"ledger.json: {name}: {field} is {says}, but {where} has {has}")
     return faults
 
