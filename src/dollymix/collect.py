@@ -17,12 +17,12 @@ from dollymix import blocks
 from dollymix.convert import Converter, Fault, Placed, UnitResult, unreadable
 from dollymix.engine.local import engine
 from dollymix.errors import BuildError, InputError
-from dollymix.example import Dolly, identifier
+from dollymix.example import Dolly, Origin, identifier
 from dollymix.export import Shards, dropped_line, place_columns
 from dollymix.framing import Framing, Input, Unit
 from dollymix.framing.streams import place_of, show
 from dollymix.framing.units import Units
-from dollymix.ledger import Ledger, RefusedFile, SourceCounts
+from dollymix.ledger import Ledger, RefusedFile, SourceCounts, Verdict
 from dollymix.partition import FileCounts
 from dollymix.plan import Plan, PlannedFile
 from dollymix.publish import Stage
@@ -184,7 +184,7 @@ class Conversion:
             self._take(planned, result)
             self._start = result.unit[3]
             if result.fault is not None:
-                self._write_tail(planned, result.fault)
+                self._take(planned, _tail(result, result.fault))
                 self._end_file(planned)
                 return
             if result.last:
@@ -279,32 +279,6 @@ class Conversion:
         self._base += result.records
         self._line += result.lines
 
-    def _write_tail(self, planned: PlannedFile, fault: Fault) -> None:
-        """What stands behind the place where a file breaks: one reject, of unknown size."""
-        source = self._plan.recipe.sources[planned.source].name
-        message = f"the file breaks here, what is behind is lost: {fault.message} [{fault.reason}]"
-        row = {
-            "id": identifier(source, planned.input.name, self._base, ""),
-            "source": source,
-            "file": planned.input.name,
-            "record": self._base,
-            "path": "",
-            "line": None,
-            **place_columns(fault.byte, None, planned.setup.framing),
-            "step": "framing",
-            "reason": _TAIL,
-            "message": message,
-            "parts": 1,
-        }
-        self._stage.file("out/rejects.jsonl").write(msgspec.json.encode(row) + b"\n")
-        tail = SourceCounts(
-            records=1, only_rejected=1, parts=1, parts_rejected=1, rejected={_TAIL: 1}
-        )
-        self._counts(planned.source).add(tail)
-        assert self._file_counts is not None
-        self._file_counts.take_tail(self._base)
-        self._base += 1
-
     def _write_rejects(self, planned: PlannedFile, result: UnitResult) -> None:
         source = self._plan.recipe.sources[planned.source].name
         file, framing = planned.input.name, planned.setup.framing
@@ -365,6 +339,20 @@ class Conversion:
         }
         line = Dolly(example.instruction, example.context, example.response, example.category)
         return dropped_line(place, why, msgspec.json.encode(line) + b"\n")
+
+
+def _tail(broken: UnitResult, fault: Fault) -> UnitResult:
+    """All that stands behind the place where a file breaks: one reject, of unknown size."""
+    source, file, _, end = broken.unit
+    message = f"the file breaks here, what is behind is lost: {fault.message} [{fault.reason}]"
+    origin = Origin("", "", 0, "")
+    verdict = Verdict(
+        origin=origin, outcome="rejected", step="framing", reason=_TAIL, message=message
+    )
+    counts = SourceCounts(records=1, only_rejected=1, parts=1)
+    counts.rejected_verdict(verdict)
+    rejected = [Placed(verdict, fault.byte, None, None, b"")]
+    return UnitResult((source, file, end, end), records=1, counts=counts, rejected=rejected)
 
 
 def _may_salvage(planned: PlannedFile, fault: Fault) -> bool:

@@ -58,12 +58,12 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Placed(msgspec.Struct):
-    """A verdict with its record's place; `raw`: the record, at its first reject alone, empty where
-    it was too large to be held."""
+    """A verdict with its record's place, as far as that is known; `raw`: the record, at its first
+    reject alone, empty where it was too large to be held."""
 
     verdict: Verdict
-    start: int
-    end: int
+    start: int | None
+    end: int | None
     line: int | None
     raw: bytes | None
 

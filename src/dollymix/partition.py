@@ -102,14 +102,6 @@ class FileCounts(msgspec.Struct):
         ids = self._placed(base, result.rejected)
         self.rejects_xxh3 = (self.rejects_xxh3 + fingerprint(ids)) % _MODULO
 
-    def take_tail(self, record: int) -> None:
-        """Add the one reject that stands for all behind the place where the file breaks."""
-        self.records += 1
-        self.parts += 1
-        self.rejects += 1
-        mark = fingerprint([identifier(self.source, self.file, record, "")])
-        self.rejects_xxh3 = (self.rejects_xxh3 + mark) % _MODULO
-
     def told(self) -> dict[str, Any]:
         """The counts as the manifest has them; fingerprints as text, for readers with floats."""
         counts: dict[str, Any] = msgspec.structs.asdict(self)
