@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from dollymix.decoding import Problem
@@ -62,7 +62,7 @@ class Units:
             return self._ranges()
         return self._stream()
 
-    def _unit(
+    def unit(
         self, start: int, end: int, *, data: Any = None, last: bool = False, too_large: bool = False
     ) -> Unit:
         path = self.source.path if data is None else ""
@@ -88,9 +88,9 @@ class Units:
         """Ranges of a plain file; each cut is looked for in a small window."""
         position, size = self.start, self.source.size
         if self.framing.kind == "object":
-            if size - position > self._limit() + UNIT_BYTES:
-                raise self._fault("record.too_large", _TOO_LARGE.format(self._limit()), position)
-            yield self._unit(position, size, last=True)
+            if size - position > self._limit + UNIT_BYTES:
+                raise self._fault("record.too_large", _TOO_LARGE.format(self._limit), position)
+            yield self.unit(position, size, last=True)
             return
         with open(self.source.path, "rb", buffering=0) as file:
             while position < size:
@@ -107,16 +107,16 @@ class Units:
     def _range(self, file: int, position: int, cut: int, size: int) -> Iterator[Unit]:
         """The range as one unit; a line in it that is too large is a unit of its own."""
         last = cut >= size
-        if self.framing.kind == "jsonl" and cut - position > self.framing.limits.record_bytes:
+        if self.framing.kind == "jsonl" and cut - position > self._limit:
             # No line ends between the least end of a unit and the cut.
             before = os.pread(file, self.unit_bytes, position).rfind(b"\n") + 1
-            if cut - position - before > self.framing.limits.record_bytes + 1:
+            if cut - position - before > self._limit + 1:
                 if before:
-                    yield self._unit(position, position + before)
+                    yield self.unit(position, position + before)
                 line_end = b"\n" if os.pread(file, 1, cut - 1) == b"\n" else b""
-                yield self._unit(position + before, cut, data=line_end, last=last, too_large=True)
+                yield self.unit(position + before, cut, data=line_end, last=last, too_large=True)
                 return
-        yield self._unit(position, cut, last=last)
+        yield self.unit(position, cut, last=last)
 
     def _find_cut(self, file: int, position: int, size: int) -> int | None:
         """The first border at least a unit behind `position`; None where none is near."""
@@ -147,95 +147,59 @@ class Units:
         """Units that carry their bytes, cut while the stream goes by."""
         reader = self._reader()
         cutter = self._cutter()
-        spare = bytearray(0 if self.framing.kind in ("jsonl", "csv") else 1)
-        buffer = bytearray(spare)
-        position = self.start
+        pending = _Pending(self)
         try:
             while piece := reader.read():
-                buffer += piece
-                while len(buffer) - len(spare) >= self.unit_bytes:
-                    cut = cutter.cut(buffer, self.unit_bytes + len(spare))
-                    if cut <= 0:
-                        break
-                    # The unit keeps the buffer; what is behind the cut begins the next one.
-                    data, buffer = buffer, spare + buffer[cut:]
-                    del data[cut:]
-                    end = position + self._length(data, len(spare))
-                    yield self._unit(position, end, data=data)
-                    position = end
-                if len(buffer) > self.framing.limits.record_bytes + self.unit_bytes:
-                    cut = cutter.last(buffer)
-                    cutter = self._cutter()
-                    if cut > len(spare):
-                        data, buffer = buffer, spare + buffer[cut:]
-                        del data[cut:]
-                        end = position + self._length(data, len(spare))
-                        yield self._unit(position, end, data=data)
-                        position = end
-                    else:
-                        position, buffer = yield from self._too_large(buffer, position, reader)
+                pending.data += piece
+                while (cut := pending.cut(cutter)) > 0:
+                    yield pending.take(cut)
+                if len(pending.data) <= self._limit + self.unit_bytes:
+                    continue
+                cut = cutter.last(pending.data)
+                cutter = self._cutter()
+                if cut > pending.spare:
+                    yield pending.take(cut)
+                else:
+                    yield self._too_large(pending, reader)
         except InputError as error:
-            if self.framing.salvage:
-                yield from self._salvaged(buffer, spare, position, cutter, error)
-                return
-            raise
+            if not self.framing.salvage:
+                raise
+            # What stands whole before the place where the stream breaks, and the break itself.
+            cut = cutter.last(pending.data)
+            if cut > pending.spare:
+                yield pending.take(cut)
+            yield Unit(*self.place, pending.position, pending.position, data=error)
+            return
         finally:
             reader.close()
-        end = position + self._length(buffer, len(spare))
-        yield self._unit(position, end, data=buffer, last=True)
+        yield pending.take(len(pending.data), last=True)
 
-    def _too_large(
-        self, buffer: bytearray, position: int, reader: Reader
-    ) -> Generator[Unit, None, tuple[int, bytearray]]:
-        """A line that is too large to be held, read past; returns where the stream then stands,
-        and what has been read of it. Raises InputError where no line end tells where it is over."""
+    def _too_large(self, pending: _Pending, reader: Reader) -> Unit:
+        """A line that is too large to be held, read past. Raises InputError where no line end
+        tells where it is over."""
         if _costs_file(self.framing):
-            lead = 0
-            if self.framing.kind in ("array", "object"):
-                lead = len(buffer) - 1 - len(buffer[1:].lstrip(b" \t\r\n"))
-            begin = position + self._length(buffer[: lead + 1], 1)
-            raise self._fault("record.too_large", _TOO_LARGE.format(self._limit()), begin)
-        begin, end, rest = position, position + len(buffer), bytearray()
-        buffer.clear()
+            raise self._fault(
+                "record.too_large", _TOO_LARGE.format(self._limit), pending.first_record()
+            )
+        begin, end = pending.position, pending.position + len(pending.data)
+        pending.data.clear()
         while piece := reader.read():
-            at = piece.find(b"\n") + 1
-            end += at or len(piece)
-            if at:
-                rest += piece[at:]
+            line_end = piece.find(b"\n") + 1
+            end += line_end or len(piece)
+            if line_end:
+                pending.data += piece[line_end:]
                 break
-        line_end = b"\n" if piece else b""
-        yield self._unit(begin, end, data=line_end, too_large=True)
-        return end, rest
+        pending.position = end
+        return self.unit(begin, end, data=b"\n" if piece else b"", too_large=True)
 
-    def _salvaged(
-        self,
-        buffer: bytearray,
-        spare: bytearray,
-        position: int,
-        cutter: Cutter,
-        error: InputError,
-    ) -> Iterator[Unit]:
-        """What stands whole before the place where the stream breaks, and the break itself."""
-        cut = cutter.last(buffer)
-        if cut > len(spare):
-            data = buffer[:cut]
-            end = position + self._length(data, len(spare))
-            yield self._unit(position, end, data=data)
-            position = end
-        yield Unit(*self.place, position, position, data=error)
-
-    def _length(self, data: bytearray, spare: int) -> int:
-        """How many bytes of the file a unit's bytes stand for."""
-        stored = self._stored()
-        return len(data) - spare if stored == "utf-8" else stored_length(data[spare:], stored)
-
-    def _stored(self) -> str:
+    @property
+    def stored(self) -> str:
         """The encoding that offsets count, where the units carry UTF-8 made of another."""
         return "utf-8" if self.framing.kind == "jsonl" else self.framing.encoding
 
     def _reader(self) -> Reader:
         reader: Reader = _Skipping(open_stream(self.source, self.framing), self.start)
-        if self._stored() != "utf-8":
+        if self.stored != "utf-8":
             reader = _Transcoding(reader, self.framing.encoding, place_of(self.source))
         return reader
 
@@ -246,11 +210,51 @@ class Units:
             return _RowCutter(self.framing.delimiter)
         return _Cutter(self)
 
+    @property
     def _limit(self) -> int:
         return self.framing.limits.record_bytes
 
     def _fault(self, reason: str, message: str, byte: int | None) -> InputError:
         return InputError(reason, place_of(self.source), message, byte)
+
+
+class _Pending:
+    """What has been read of a stream and is in no unit yet: `data`, from the byte `position` on.
+
+    A document has one byte to spare before it, as the array reader wants it.
+    """
+
+    def __init__(self, units: Units) -> None:
+        self._units = units
+        self.spare = 0 if units.framing.kind in ("jsonl", "csv") else 1
+        self.data = bytearray(self.spare)
+        self.position = units.start
+
+    def cut(self, cutter: Cutter) -> int:
+        """Where a unit may end, once there is enough for one; 0 where it may not yet."""
+        least = self._units.unit_bytes + self.spare
+        return cutter.cut(self.data, least) if len(self.data) >= least else 0
+
+    def take(self, cut: int, *, last: bool = False) -> Unit:
+        """The unit up to the cut."""
+        # The unit keeps the buffer; what is behind the cut begins the next one.
+        data, self.data = self.data, bytearray(self.spare) + self.data[cut:]
+        del data[cut:]
+        begin, self.position = self.position, self.position + self._length(data)
+        return self._units.unit(begin, self.position, data=data, last=last)
+
+    def first_record(self) -> int:
+        """Where the first record begins: in a document, white space may stand before it."""
+        if not self.spare:
+            return self.position
+        lead = len(self.data) - len(self.data[self.spare :].lstrip(b" \t\r\n"))
+        return self.position + self._length(self.data[:lead])
+
+    def _length(self, data: bytearray) -> int:
+        """How many bytes of the file these stand for."""
+        if self._units.stored == "utf-8":
+            return len(data) - self.spare
+        return stored_length(data[self.spare :], self._units.stored)
 
 
 class Cutter(Protocol):
