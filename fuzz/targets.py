@@ -360,7 +360,7 @@ def check_archive(data: bytes) -> None:
 def _drain(item: Input, limits: Limits, most: int) -> None:
     size = 0
     try:
-        reader = streams.open_stream(item, limits=limits)
+        reader = streams.open_stream(item, streams.stream_compression(item), limits)
     except InputError:
         return
     try:

@@ -12,9 +12,9 @@ import msgspec
 
 from dollymix import manifest
 from dollymix.errors import UsageError
-from dollymix.framing import Framing, Input, columnar
-from dollymix.framing.inputs import reopen
-from dollymix.framing.streams import open_stream, read_range
+from dollymix.framing import columnar
+from dollymix.framing.inputs import reopen, reopen_stream
+from dollymix.framing.streams import Reader, read_range
 
 _ID = re.compile(r"(?P<source>[\w.-]+)/(?P<file>[^#]+)#(?P<record>[0-9]{1,18})(?P<path>[.\[].*)?")
 _COPY = re.compile(r"~[0-9]+$")
@@ -133,16 +133,15 @@ def _bytes(
     start, end = row["byte_start"], row["byte_end"]
     if entry.compression == "none":
         return bytes(read_range(place["path"], start, end)), ""
-    item = reopen(place["path"], file, place["member"])
-    return _inflated(item, entry.compression, start, end), ""
+    reader = reopen_stream(place["path"], file, place["member"], entry.compression)
+    return _stretch(reader, start, end), ""
 
 
 def _has_place(row: dict[str, Any]) -> bool:
     return row.get("byte_end") is not None or row.get("row_group") is not None
 
 
-def _inflated(item: Input, compression: Any, start: int, end: int) -> bytes:
-    reader = open_stream(item, Framing("jsonl", compression))
+def _stretch(reader: Reader, start: int, end: int) -> bytes:
     kept, position = bytearray(), 0
     try:
         while position < end and (piece := reader.read()):

@@ -19,9 +19,7 @@ import msgspec
 from dollymix import damage, manifest
 from dollymix.decoding import FAILURES
 from dollymix.errors import CheckError, InputError
-from dollymix.framing import Framing
-from dollymix.framing.inputs import reopen
-from dollymix.framing.streams import open_stream
+from dollymix.framing.inputs import reopen_stream
 from dollymix.ledger import Ledger, SourceCounts
 from dollymix.text import printable
 
@@ -504,8 +502,8 @@ def _read_ranges(place: _Place, ranges: list[_Range]) -> Iterator[tuple[_Range, 
             for found in ranges:
                 yield found, os.pread(file.fileno(), found.end - found.start, found.start)
         return
-    item = reopen(place.path, place.entry.file, place.member)
-    reader = open_stream(item, Framing("jsonl", place.entry.compression))
+    entry = place.entry
+    reader = reopen_stream(place.path, entry.file, place.member, entry.compression)
     kept, position = b"", 0
     try:
         for found in ranges:

@@ -10,6 +10,7 @@ import pytest
 
 import dollymix
 from tests.framing.files import ROWS, answers, array, lines, merged, refusal
+from tests.helpers import read_lineage
 from tests.laws.builds import contents, zstd
 from tests.laws.strategies import zipped
 
@@ -177,6 +178,10 @@ def test_what_grows_too_much_is_refused_unless_it_is_allowed(place, bomb, kind):
     assert "limits: {ratio: N}" in str(error)
     build = merged(place, packed, "a.jsonl", limits={"ratio": 1_000_000})
     assert answers(build) == ANSWERS[:2]
+    # What the recipe allowed is not held against the input when it is looked at again.
+    row = read_lineage(place / "out")[1]
+    assert json.loads(dollymix.explain(place / "out", row["id"]).raw)["output"] == ANSWERS[1]
+    assert dollymix.verify(place / "out").faults == []
 
 
 def test_what_grows_little_is_not_looked_at_so_closely(place):

@@ -51,23 +51,35 @@ class Reading(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
 
 
-class Input(msgspec.Struct, frozen=True):
-    """One file, or one member of an archive. `name` is its encoded name in ids.
+class Member(msgspec.Struct, frozen=True):
+    """A member of an archive that holds data: a stretch of the zip, or of the (unpacked) tar.
 
-    A tar's member is a stretch of the (unpacked) tar: `offset` and `length`. `raw_name` holds the
-    bytes of a member's name where they are not those of `member` in UTF-8.
+    In a zip it may be `deflated`, and then is `size` bytes long; `crc` is the CRC-32 of those.
     """
+
+    name: str
+    offset: int
+    length: int
+    deflated: bool = False
+    size: int = 0
+    crc: int = 0
+
+
+class Input(msgspec.Struct, frozen=True):
+    """One file, or one member of an archive (`inside`). `name` is its encoded name in ids."""
 
     path: str
     name: str
-    member: str = ""
     size: int = 0
     mtime_ns: int = 0
     inode: int = 0
     archive: Literal["", "zip", "tar"] = ""
-    offset: int = 0
-    length: int = 0
-    raw_name: bytes = b""
+    inside: Member | None = None
+
+    @property
+    def member(self) -> str:
+        """The member's name; empty for a file."""
+        return self.inside.name if self.inside else ""
 
 
 class Framing(msgspec.Struct, frozen=True):

@@ -11,9 +11,10 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO
 
 from dollymix.errors import InputError
+from dollymix.framing import Member
 from dollymix.framing.streams import Reader, show
 from dollymix.text import first_repeated, printable
 
@@ -26,15 +27,6 @@ _LOCAL_HEADER, _END_BYTES = 30, 22
 _BLOCK, _ATTRIBUTE_BYTES = 512, 1 << 20
 
 
-class Member(NamedTuple):
-    """A member that holds data. Of a zip `offset` is that of its header, of a tar of its data."""
-
-    name: str
-    offset: int
-    length: int
-    raw_name: bytes = b""
-
-
 def looks_like_data(name: str) -> bool:
     """True for a name that data usually has: such a member is never passed over."""
     return bool(_DATA_NAME.search(name))
@@ -42,21 +34,26 @@ def looks_like_data(name: str) -> bool:
 
 def zip_members(path: str) -> list[Member]:
     """The members of a zip. Raises InputError (`archive.*`) where one is not safe."""
-    entries = _zip_directory(path)
-    members: list[Member] = []
+    entries, behind = _zip_directory(path)
+    chosen: list[zipfile.ZipInfo] = []
     for entry in entries:
-        name, raw = _zip_name(entry)
-        place = f"{show(path)}!{printable(name)}"
+        place = f"{show(path)}!{printable(_zip_name(entry))}"
         _check_name(entry.orig_filename, place)
-        if entry.is_dir() or LITTER.search(name):
+        if entry.is_dir() or LITTER.search(_zip_name(entry)):
             continue
         _check_zip_entry(entry, place)
-        members.append(Member(name, entry.header_offset, entry.compress_size, raw))
+        chosen.append(entry)
     _check_different([entry.filename for entry in entries], path)
-    _check_layout(path, entries)
-    if not members:
+    starts = _data_starts(path, entries, behind)
+    if not chosen:
         raise InputError("input.empty", show(path), "the archive holds no file")
-    return members
+    return [_zip_member(entry, starts[entry.header_offset]) for entry in chosen]
+
+
+def _zip_member(entry: zipfile.ZipInfo, start: int) -> Member:
+    deflated = entry.compress_type == zipfile.ZIP_DEFLATED
+    length, size = entry.compress_size, entry.file_size
+    return Member(_zip_name(entry), start, length, deflated, size, entry.CRC)
 
 
 def ends_as_zip(path: str, size: int) -> bool:
@@ -66,25 +63,26 @@ def ends_as_zip(path: str, size: int) -> bool:
         return file.read(4) == b"PK\x05\x06"
 
 
-def _zip_directory(path: str) -> list[zipfile.ZipInfo]:
+def _zip_directory(path: str) -> tuple[list[zipfile.ZipInfo], int]:
+    """The directory's entries, and where it begins."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.infolist()
+            return archive.infolist(), archive.start_dir
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise InputError("archive.truncated", show(path), f"is no whole zip: {error}") from error
 
 
-def _zip_name(entry: zipfile.ZipInfo) -> tuple[str, bytes]:
-    """The name, and its bytes where it is not in UTF-8: Korean Windows writes CP949."""
+def _zip_name(entry: zipfile.ZipInfo) -> str:
+    """The name; where it is not in UTF-8 it may be in CP949, as Korean Windows writes it."""
     if entry.flag_bits & 0x800:
-        return entry.filename, b""
+        return entry.filename
     raw = entry.filename.encode("cp437", errors="replace")
     for encoding in ("ascii", "utf-8", "cp949"):
         try:
-            return raw.decode(encoding), b"" if encoding != "cp949" else raw
+            return raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-    return entry.filename, raw
+    return entry.filename
 
 
 def _check_name(name: str, place: str) -> None:
@@ -111,8 +109,13 @@ def _check_different(names: list[str], path: str) -> None:
         raise InputError("archive.duplicate_name", place, "two members have this name")
 
 
-def _check_layout(path: str, entries: list[zipfile.ZipInfo]) -> None:
-    """Members stand one behind the other from the first byte on, each under its own name."""
+def _data_starts(path: str, entries: list[zipfile.ZipInfo], behind: int) -> dict[int, int]:
+    """Where each entry's data begins, by the offset of its header.
+
+    Raises InputError unless members stand one behind the other from the first byte on, each under
+    its own name, and the directory behind them.
+    """
+    starts: dict[int, int] = {}
     end = 0
     with open(path, "rb") as file:
         for entry in sorted(entries, key=lambda entry: entry.header_offset):
@@ -123,18 +126,28 @@ def _check_layout(path: str, entries: list[zipfile.ZipInfo]) -> None:
             if end == 0 and entry.header_offset:
                 message = "has other data before its first member"
                 raise InputError("archive.inconsistent", show(path), message)
-            file.seek(entry.header_offset)
-            header = file.read(_LOCAL_HEADER)
-            if len(header) < _LOCAL_HEADER or header[:4] != b"PK\x03\x04":
-                message = "the member is not where the zip says"
-                raise InputError("archive.inconsistent", place, message)
-            name = file.read(int.from_bytes(header[26:28], "little"))
-            encoding = "utf-8" if entry.flag_bits & 0x800 else "cp437"
-            if name != entry.orig_filename.encode(encoding, errors="replace"):
-                message = "the member has another name where its data is"
-                raise InputError("archive.inconsistent", place, message)
-            extra = int.from_bytes(header[28:30], "little")
-            end = entry.header_offset + _LOCAL_HEADER + len(name) + extra + entry.compress_size
+            start = _data_start(file, entry, place)
+            starts[entry.header_offset] = start
+            end = start + entry.compress_size
+            if end > behind:
+                message = "the member shares bytes with the directory"
+                raise InputError("archive.overlap", place, message)
+    return starts
+
+
+def _data_start(file: BinaryIO, entry: zipfile.ZipInfo, place: str) -> int:
+    """Where an entry's data begins: behind its own header."""
+    file.seek(entry.header_offset)
+    header = file.read(_LOCAL_HEADER)
+    if len(header) < _LOCAL_HEADER or header[:4] != b"PK\x03\x04":
+        raise InputError("archive.inconsistent", place, "the member is not where the zip says")
+    name = file.read(int.from_bytes(header[26:28], "little"))
+    encoding = "utf-8" if entry.flag_bits & 0x800 else "cp437"
+    if name != entry.orig_filename.encode(encoding, errors="replace"):
+        message = "the member has another name where its data is"
+        raise InputError("archive.inconsistent", place, message)
+    extra = int.from_bytes(header[28:30], "little")
+    return entry.header_offset + _LOCAL_HEADER + len(name) + extra
 
 
 def tar_members(path: str, open_tar: Callable[[], Reader]) -> list[Member]:

@@ -15,12 +15,14 @@ from typing import Literal
 import msgspec
 
 from dollymix.errors import InputError
-from dollymix.framing import Compression, Framing, Input, Limits
-from dollymix.framing.archives import LITTER, Member, ends_as_zip, tar_members, zip_members
-from dollymix.framing.streams import HEAD_BYTES, compression_of, head_of, open_stream, show
+from dollymix.framing import Compression, Input, Limits, Member
+from dollymix.framing.archives import LITTER, ends_as_zip, tar_members, zip_members
+from dollymix.framing.streams import HEAD_BYTES, Reader, compression_of, head_of, open_stream, show
 from dollymix.text import nearest
 
 STDIN = "-"
+# The build held an input to its limits, whatever they were.
+_AS_BUILT = Limits(ratio=1 << 40)
 _PACKED: tuple[Compression, ...] = ("gzip", "zstd", "bzip2", "xz")
 
 
@@ -127,21 +129,27 @@ def _open_archive(path: str, name: str, limits: Limits) -> list[Input]:
     """The file itself, or its members where it is a zip or a tar."""
     kind = compression_of(head_of(path))
     status = os.stat(path)
-    plain = Input(path, name, "", status.st_size, status.st_mtime_ns, status.st_ino)
+    plain = Input(path, name, status.st_size, status.st_mtime_ns, status.st_ino)
     if kind == "zip" or (kind == "none" and ends_as_zip(path, status.st_size)):
         return [_member(plain, member, "zip") for member in _sorted(zip_members(path))]
-    if kind == "tar" or (kind in _PACKED and _holds_tar(plain, limits)):
-        members = tar_members(path, lambda: open_stream(plain, _unpacked(kind), limits))
+    if kind == "tar" or (kind in _PACKED and _holds_tar(plain, kind, limits)):
+        packed = "none" if kind == "tar" else kind
+        members = tar_members(path, lambda: open_stream(plain, packed, limits))
         return [_member(plain, member, "tar") for member in _sorted(members)]
     return [plain]
 
 
 def reopen(path: str, name: str, member: str) -> Input:
     """An input that a build has read. Raises InputError where its archive has no such member."""
-    for item in _open_archive(path, name.partition("!")[0], Limits()):
+    for item in _open_archive(path, name.partition("!")[0], _AS_BUILT):
         if item.member == member:
             return item
     raise InputError("io.changed", show(path), f"holds no member {show(member)} any more")
+
+
+def reopen_stream(path: str, name: str, member: str, compression: Compression) -> Reader:
+    """The decompressed bytes of an input that a build has read. Raises InputError as `reopen`."""
+    return open_stream(reopen(path, name, member), compression, _AS_BUILT)
 
 
 def _sorted(members: list[Member]) -> list[Member]:
@@ -149,25 +157,13 @@ def _sorted(members: list[Member]) -> list[Member]:
 
 
 def _member(plain: Input, member: Member, archive: Literal["zip", "tar"]) -> Input:
-    return msgspec.structs.replace(
-        plain,
-        name=f"{plain.name}!{encode_name(member.name)}",
-        member=member.name,
-        archive=archive,
-        offset=member.offset,
-        length=member.length,
-        raw_name=member.raw_name,
-    )
+    name = f"{plain.name}!{encode_name(member.name)}"
+    return msgspec.structs.replace(plain, name=name, archive=archive, inside=member)
 
 
-def _unpacked(kind: Compression) -> Framing:
-    """How a tar itself is read: as it is, or unpacked."""
-    return Framing("jsonl", "none" if kind == "tar" else kind)
-
-
-def _holds_tar(source: Input, limits: Limits) -> bool:
+def _holds_tar(source: Input, kind: Compression, limits: Limits) -> bool:
     """True where a packed stream begins as a tar does. What is broken is told when it is read."""
-    stream = open_stream(source, limits=limits)
+    stream = open_stream(source, kind, limits)
     head = b""
     try:
         while len(head) < HEAD_BYTES and (piece := stream.read()):

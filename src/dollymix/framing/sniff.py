@@ -210,7 +210,7 @@ def _refuse_table(raw: bytes, declared: str, place: str) -> None:
 def _beginning(source: Input, compression: Compression, reading: Reading) -> tuple[bytes, bool]:
     pieces: list[bytes] = []
     size = 0
-    reader = open_stream(source, Framing("jsonl", compression, limits=reading.limits))
+    reader = open_stream(source, compression, reading.limits)
     try:
         while size < SAMPLE_BYTES:
             piece = _next_piece(reader, salvage=reading.salvage and bool(pieces))
@@ -225,7 +225,7 @@ def _beginning(source: Input, compression: Compression, reading: Reading) -> tup
 
 def _is_blank_to_the_end(source: Input, compression: Compression, reading: Reading) -> bool:
     """True where nothing but blanks follows. A bomb of blanks is told as a bomb."""
-    reader = open_stream(source, Framing("jsonl", compression, limits=reading.limits))
+    reader = open_stream(source, compression, reading.limits)
     try:
         while piece := reader.read():
             if piece.strip(_SPACE):

@@ -7,16 +7,14 @@ anything deeper is refused. Nothing is ever unpacked to disk.
 from __future__ import annotations
 
 import bz2
-import functools
 import lzma
-import struct
-import zipfile
+import os
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, Protocol
 
 from dollymix.errors import InputError
-from dollymix.framing import Compression, Framing, Input, Limits
+from dollymix.framing import Compression, Input, Limits, Member
 from dollymix.text import printable
 
 PIECE = 1 << 20
@@ -93,15 +91,14 @@ class Decompressor(Protocol):
     def decompress(self, data: Any, max_length: int = -1, /) -> bytes: ...
 
 
-def open_stream(
-    source: Input, framing: Framing | None = None, limits: Limits | None = None
-) -> Reader:
-    """The decompressed bytes of an input, from the beginning. Reading raises InputError
-    (`io.*`, `compress.*`, `archive.*`) where the stream is broken or not safe."""
-    compression = framing.compression if framing else stream_compression(source)
-    limits = limits or (framing.limits if framing else Limits())
+def open_stream(source: Input, compression: Compression, limits: Limits | None = None) -> Reader:
+    """The decompressed bytes of an input, from the beginning.
+
+    Raises InputError where it cannot be opened; reading does (`io.*`, `compress.*`, `archive.*`)
+    where the stream is broken or not safe.
+    """
     try:
-        return _Stream(source, compression, limits)
+        return _Stream(source, compression, limits or Limits())
     except OSError as error:
         raise InputError("io.unreadable", show(source.path), f"{error.strerror}") from error
 
@@ -113,7 +110,8 @@ class _Stream:
         self._place = place_of(source)
         self._limits = limits
         self._file = open(source.path, "rb", buffering=0)  # noqa: SIM115  (closed by close)
-        self._pieces = self._open(source, compression)
+        inside = source.inside
+        self._pieces = self._open(compression) if inside is None else self._member(source, inside)
 
     def read(self) -> bytes:
         """The next piece; empty at the end."""
@@ -123,12 +121,17 @@ class _Stream:
         """Close the file."""
         self._file.close()
 
-    def _open(self, source: Input, compression: Compression) -> Iterator[bytes]:
-        if compression == "zip":
-            return self._unpack_member(self._inflate_member(source))
-        if compression == "tar":
-            return self._tar_member(source)
+    def _open(self, compression: Compression) -> Iterator[bytes]:
         return self._plain() if compression == "none" else self._unpack(compression, self._read)
+
+    def _member(self, source: Input, member: Member) -> Iterator[bytes]:
+        status = os.fstat(self._file.fileno())
+        if (status.st_size, status.st_mtime_ns) != (source.size, source.mtime_ns):
+            self.close()
+            raise InputError("io.changed", show(source.path), "was changed while it was read")
+        if source.archive == "zip":
+            return self._unpack_member(self._zip_member(member))
+        return self._tar_member(member)
 
     def _read(self) -> bytes:
         return self._file.read(PIECE)
@@ -137,14 +140,13 @@ class _Stream:
         while piece := self._read():
             yield piece
 
-    def _tar_member(self, source: Input) -> Iterator[bytes]:
+    def _tar_member(self, member: Member) -> Iterator[bytes]:
         """The member's stretch of the tar, which may be packed, or hold a packed stream."""
         outer = compression_of(self._read_head())
-        packed = outer not in ("none", "tar")
-        if packed:
-            return self._stretch(self._unpack(outer, self._read), source.offset, source.length)
-        self._file.seek(source.offset)
-        return self._unpack_member(self._stretch(self._plain(), 0, source.length))
+        if outer not in ("none", "tar"):
+            return self._stretch(self._unpack(outer, self._read), member.offset, member.length)
+        self._file.seek(member.offset)
+        return self._unpack_member(self._stretch(self._plain(), 0, member.length))
 
     def _read_head(self) -> bytes:
         head = self._file.read(HEAD_BYTES)
@@ -214,46 +216,37 @@ class _Stream:
             data += more
         return data.lstrip(b"\x00") if padding else data
 
-    def _inflate_member(self, source: Input) -> Iterator[bytes]:
+    def _zip_member(self, member: Member) -> Iterator[bytes]:
         from isal import isal_zlib
 
-        igzip_lib = _igzip()
-        info = _zip_entry(source)
-        left = self._seek_member(info)
-        stored = info.compress_type == zipfile.ZIP_STORED
-        decoder: Any = None if stored else igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE)
+        self._file.seek(member.offset)
         checksum = produced = 0
-        data = b""
-        while stored or not decoder.eof:
-            if stored or decoder.needs_input:
-                data = self._file.read(min(PIECE, left))
-                left -= len(data)
-                if not data and (left or not stored):
-                    raise self._error("archive.truncated", "the member is cut off", produced)
+        stored = self._stretch(self._plain(), 0, member.length)
+        for piece in self._inflate(stored, member.length) if member.deflated else stored:
+            produced += len(piece)
+            checksum = isal_zlib.crc32(piece, checksum)
+            yield piece
+        if produced != member.size or checksum != member.crc:
+            raise self._error("archive.crc", "the member's checksum or size is wrong")
+
+    def _inflate(self, pieces: Iterator[bytes], length: int) -> Iterator[bytes]:
+        igzip = _igzip()
+        decoder = igzip.IgzipDecompressor(igzip.DECOMP_DEFLATE)
+        produced, data = 0, b""
+        while not decoder.eof:
+            if decoder.needs_input:
+                data = next(pieces, b"")
                 if not data:
-                    break
+                    raise self._error("archive.truncated", "the member is cut off", produced)
             try:
-                piece = data if stored else decoder.decompress(data, PIECE)
-            except igzip_lib.error as error:
+                piece = decoder.decompress(data, PIECE)
+            except igzip.error as error:
                 raise self._broken(error, produced) from error
             data = b""
             produced += len(piece)
-            checksum = isal_zlib.crc32(piece, checksum)
-            self._check_ratio(max(info.compress_size, 1), produced)
+            self._check_ratio(max(length, 1), produced)
             if piece:
                 yield piece
-        if produced != info.file_size or checksum != info.CRC:
-            raise self._error("archive.crc", "the member's checksum or size is wrong")
-
-    def _seek_member(self, info: zipfile.ZipInfo) -> int:
-        """Go to the member's data; returns how many bytes it has."""
-        self._file.seek(info.header_offset)
-        header = self._file.read(30)
-        if len(header) < 30 or header[:4] != b"PK\x03\x04":
-            raise self._error("archive.inconsistent", "the member is not where the zip says")
-        name_length, extra_length = struct.unpack("<HH", header[26:30])
-        self._file.seek(info.header_offset + 30 + name_length + extra_length)
-        return info.compress_size
 
     def _check_ratio(self, consumed: int, produced: int) -> None:
         ratio = self._limits.ratio
@@ -272,25 +265,6 @@ class _Stream:
 
     def _error(self, reason: str, message: str, byte: int | None = None) -> InputError:
         return InputError(reason, self._place, message, byte)
-
-
-def _zip_entry(source: Input) -> zipfile.ZipInfo:
-    """The directory's entry at the member's offset."""
-    try:
-        found = _zip_directory(source.path, source.size, source.mtime_ns).get(source.offset)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        message = f"is no whole zip any more: {error}"
-        raise InputError("io.changed", show(source.path), message) from error
-    if found is None:
-        raise InputError("io.changed", show(source.path), "was changed while it was read")
-    return found
-
-
-@functools.lru_cache(maxsize=1)
-def _zip_directory(path: str, _size: int, _mtime_ns: int) -> dict[int, zipfile.ZipInfo]:
-    """The entries by offset, read once and not for each member, of which there may be many."""
-    with zipfile.ZipFile(path) as archive:
-        return {entry.header_offset: entry for entry in archive.infolist()}
 
 
 def _decompressor(

@@ -198,7 +198,8 @@ class Units:
         return "utf-8" if self.framing.kind == "jsonl" else self.framing.encoding
 
     def _reader(self) -> Reader:
-        reader: Reader = _Skipping(open_stream(self.source, self.framing), self.start)
+        stream = open_stream(self.source, self.framing.compression, self.framing.limits)
+        reader: Reader = _Skipping(stream, self.start)
         if self.stored != "utf-8":
             reader = _Transcoding(reader, self.framing.encoding, place_of(self.source))
         return reader
