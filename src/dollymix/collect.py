@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dollymix import blocks
-from dollymix.convert import Converter, Fault, Placed, UnitResult, unreadable
+from dollymix.convert import Converter, Fault, Placed, UnitResult, unreadable_file
 from dollymix.engine.local import engine
 from dollymix.errors import BuildError, InputError
 from dollymix.example import Dolly, Origin, identifier
@@ -166,7 +166,7 @@ class Conversion:
                     planned.input, planned.setup.framing, place, self._unit_bytes, start, exact
                 )
             except (InputError, OSError) as error:
-                yield _failing_unit(place, unreadable(planned.input.path, error))
+                yield _failing_unit(place, unreadable_file(planned.input.path, error))
             start, exact = None, False
 
     def _collect(self, results: Iterable[UnitResult]) -> None:

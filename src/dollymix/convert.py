@@ -138,7 +138,7 @@ class Converter:
             fault = Fault(broken.reason, broken.message, broken.byte)
             lines = broken.whole
         except (InputError, OSError) as error:
-            why = unreadable(unit.path, error)
+            why = unreadable_file(unit.path, error)
             return UnitResult(place, fault=Fault(why.reason, why.message, why.byte))
         shapes = [self._shape(unit.source, name) for name in file.shapes]
         work = _Work(source, file, shapes, self._setup.group_steps)
@@ -156,7 +156,7 @@ class Converter:
         return self._shapes[key]
 
 
-def unreadable(path: str, error: InputError | OSError) -> InputError:
+def unreadable_file(path: str, error: InputError | OSError) -> InputError:
     """What is told of a file that could be opened, but not read to its end."""
     if isinstance(error, InputError):
         return error

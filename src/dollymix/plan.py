@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from dollymix import formats, recipe, steps
-from dollymix.convert import FileSetup, Setup, SourceSetup, unreadable
+from dollymix.convert import FileSetup, Setup, SourceSetup, unreadable_file
 from dollymix.detect import detect, sample_records
 from dollymix.errors import BuildError, InputError, UsageError
 from dollymix.example import Origin
@@ -131,7 +131,7 @@ def make_plan(
             try:
                 files.append(_plan_file(number, source, item))
             except (InputError, OSError) as error:
-                why = unreadable(item.path, error)
+                why = unreadable_file(item.path, error)
                 if why.reason == "input.empty" and source.allow_empty:
                     continue
                 if is_passed_over(item.member, why):
@@ -278,7 +278,7 @@ def _digest(path: str) -> str:
     try:
         return sha256_of(path)
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable_file(path, error) from error
 
 
 class InputDigests:

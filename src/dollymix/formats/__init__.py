@@ -145,11 +145,13 @@ def decode_part(raw: Any, decode: Callable[[Any], T]) -> T | Problem:
     return Problem(reason, problem.path, problem.message)
 
 
-def unreadable(raw: Any, path: str = "") -> Problem | None:
-    """Why a value cannot be kept as it is written; None where it can.
+def unreadable_value(raw: Any, path: str = "") -> Problem | None:
+    """Why a value cannot be kept as it is written; None where it can, or is not there.
 
     The decoder looks through a value that no shape reads, but for the bytes of its strings.
     """
+    if raw is UNSET:
+        return None
     try:
         bytes(raw).decode()
     except UnicodeDecodeError as error:
@@ -273,7 +275,7 @@ _pairs = msgspec.json.Decoder(list[tuple[str, str]])
 def _read_one(found: Beside, name: str, raw: Raw) -> Problem | None:
     if name == "tools":
         found.tools = raw.copy()
-        return unreadable(raw, name)
+        return unreadable_value(raw, name)
     value = decode_part(raw, _pairs.decode) if name == "history" else decode_part(raw, _text.decode)
     if isinstance(value, Problem):
         return Problem(value.reason, f"{name}{value.path}", value.message)

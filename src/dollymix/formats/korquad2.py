@@ -30,7 +30,7 @@ from dollymix.formats import (
     only_rejected,
     read_beside,
     rejected,
-    unreadable,
+    unreadable_value,
 )
 from dollymix.formats.squad import answered, with_meta
 
@@ -126,7 +126,7 @@ def _example(
     answer = question.answer
     if not isinstance(answer, Answer):
         return Problem("schema.no_answer", "", "has no answer")
-    problem = None if question.id is UNSET else unreadable(question.id, "id")
+    problem = unreadable_value(question.id, "id")
     if problem is not None:
         return problem
     title = row.title or ""

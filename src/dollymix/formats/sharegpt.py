@@ -45,7 +45,7 @@ from dollymix.formats import (
     only_rejected,
     read_beside,
     rejected,
-    unreadable,
+    unreadable_value,
 )
 from dollymix.ledger import reject
 from dollymix.text import is_blank, quoted
@@ -422,7 +422,7 @@ class _Reader:
             return [Message(turn.role.strip(), turn.value) for turn in turns]
         parts = _row.decode(raw).conversations or []
         for index, part in enumerate(parts):
-            problem = unreadable(part, self.path(index))
+            problem = unreadable_value(part, self.path(index))
             if problem is not None:
                 return problem
         extras = [_extra(part) for part in parts]

@@ -34,7 +34,7 @@ from dollymix.formats import (
     only_rejected,
     read_beside,
     rejected,
-    unreadable,
+    unreadable_value,
 )
 from dollymix.text import is_blank, quoted
 
@@ -176,7 +176,7 @@ def _examples(
         return Problem("schema.no_answer", "", "has no answer")
     chosen = answers if options.answers == "all" else answers[:1]
     identity = question.id if question.id is not UNSET else question.guid
-    problem = None if identity is UNSET else unreadable(identity, "id")
+    problem = unreadable_value(identity, "id")
     if problem is not None:
         return problem
     different = {answer.text: i for i, answer in reversed(list(enumerate(chosen)))}
