@@ -77,8 +77,7 @@ def seeds(name: str) -> list[bytes]:
         ],
         "table": [b'a,b\n1,2\n"x,y","z\n"""\n', b"a,b\r\n1,2\r\n", b"a\n1\n"],
         "keys": [LINE, b'{"conversations":[{"from":"a","value":"b","from":"c"}]}'],
-        "records": [LINE, b'{"conversations":[{"from":"human","value":"b"}]}'],
-    }[name]
+    }.get(name, [LINE, b'{"conversations":[{"from":"human","value":"b"}]}'])
     modes = [bytes([mode, number, 0]) for mode, number in itertools.product(range(4), range(5))]
     drawn = [
         mode + bytes(range(start, start + 60, step))

@@ -447,11 +447,10 @@ def _twice(value: Any, kind: Any) -> bool:
     return any(_twice(item, fields[name]) for name, item in value if name in fields)
 
 
-def records(data: bytes) -> None:
-    """Formats: every part of any JSON is used or covered by a verdict, and nothing else happens."""
+def records(name: str, data: bytes) -> None:
+    """A format: every part of any JSON is used or covered by a verdict, and nothing else happens."""
     draw = Draw(data)
-    mode, number = draw.below(4), draw.below(5)
-    name = NAMES[number]
+    mode = draw.below(4)
     option = draw.below(len(OPTIONS[name]))
     check_record(name, draw.record(name) if mode else draw.rest(), option)
 
@@ -530,5 +529,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "table": table,
     "archive": archive,
     "keys": keys,
-    "records": records,
+    **{name: functools.partial(records, name) for name in NAMES},
 }
