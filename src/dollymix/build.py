@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from dollymix import blocks, manifest, partition, publish, recipe
+from dollymix import blocks, manifest, own_ids, partition, publish, recipe
 from dollymix.collect import Conversion, Progress
 from dollymix.describe import write_about, write_dropped, write_log, write_views
 from dollymix.errors import BuildError, DollymixError, StoppedError
@@ -172,6 +172,7 @@ def _export(
         exporter.write_lineage(conversion.shards)
     else:
         _decide_and_write(stage, plan, exporter)
+    _warn_of_own_ids(stage, plan, ledger)
     ledger.check()
     if not ledger.total().written and not allow_empty:
         raise BuildError(_nothing_written(ledger))
@@ -182,6 +183,15 @@ def _export(
     _check_unchanged(plan, conversion)
     built = write_about(stage, plan, conversion, outputs, found)
     partition.check(stage.out, built, ledger, stage.work, plan.names())
+
+
+def _warn_of_own_ids(stage: publish.Stage, plan: Plan, ledger: Ledger) -> None:
+    """Tell how many ids that records bring along come again in their source."""
+    for number, source in enumerate(plan.recipe.sources):
+        path = stage.work / f"own_ids-{number}"
+        repeated = own_ids.count_repeated(path) if path.exists() else 0
+        if repeated:
+            ledger.sources[source.name].warn(own_ids.CODE, repeated)
 
 
 def _check_unchanged(plan: Plan, conversion: Conversion) -> None:

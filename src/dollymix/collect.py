@@ -260,6 +260,8 @@ class Conversion:
             self._file_counts = FileCounts(source, planned.input.name, first)
         self._file_counts.take(self._base, result)
         self._counts(planned.source).add(result.counts)
+        if result.own_ids:
+            self._stage.file(f"work/own_ids-{planned.source}").write(result.own_ids)
         if result.rejected:
             self._write_rejects(planned, result)
         for item in result.dropped:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import xxhash
 
-from dollymix import duplicate_keys, formats, oddities
+from dollymix import duplicate_keys, formats, oddities, own_ids
 from dollymix.blocks import Columns
 from dollymix.decoding import FAILURES, Problem, explain_failure
 from dollymix.errors import InputError
@@ -99,6 +99,7 @@ class UnitResult(msgspec.Struct):
     columns: Any = b""
     rows: int = 0
     keys: dict[int, bytes] = {}
+    own_ids: bytes = b""
 
 
 class Converter:
@@ -215,6 +216,7 @@ class _Work:
         self.flags: dict[int, list[str]] = {}
         self.records = 0
         self.keys = {number: bytearray() for number, _ in self.group_steps}
+        self.own_ids = bytearray()
 
     def take(self, lines: Lines) -> None:
         """Convert the records of a unit, as far as the first fault."""
@@ -229,6 +231,7 @@ class _Work:
                 parsed = self._failed(shape, origin, frame, row, may_recover=not refused)
             else:
                 parsed = shape.parse(row, frame.data, origin, shape.options)
+                self.own_ids += own_ids.hashes(row, parsed.examples)
             if parsed is None:
                 return
             self.records += 1
@@ -409,6 +412,7 @@ class _Work:
             ),
             rows=len(self.line_ends),
             keys={number: bytes(keys) for number, keys in self.keys.items()},
+            own_ids=bytes(self.own_ids),
         )
 
 
