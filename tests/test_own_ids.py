@@ -64,11 +64,11 @@ def test_ids_of_questions(tmp_path):
     assert warned(tmp_path / "out", "s") == 2
 
 
-def test_a_rejected_pair_has_its_conversations_id(tmp_path):
+def test_a_record_that_comes_to_nothing_has_no_id(tmp_path):
     empty = {"id": "x", "conversations": [{"from": "human", "value": "a"}]}
     write_lines(tmp_path / "a.jsonl", [chat("x", "one"), empty])
     merge(recipe(a="a.jsonl"), tmp_path / "out")
-    assert warned(tmp_path / "out", "a") == 1
+    assert warned(tmp_path / "out", "a") is None
 
 
 @pytest.mark.parametrize("bucket", [1, 3, 1 << 22])

@@ -23,7 +23,12 @@ _READ = 1 << 20
 
 
 def hashes(row: Any, examples: Sequence[Example]) -> bytes:
-    """The XXH3-64 of each id of a record, 8 bytes each: its own, or those of its questions."""
+    """The XXH3-64 of each id of a record, 8 bytes each: its own, or those of its questions.
+
+    A record that comes to nothing has none.
+    """
+    if not examples:
+        return b""
     own = getattr(row, "id", msgspec.UNSET)
     found = [own] if own is not msgspec.UNSET else _questions(examples)
     written = {bytes(i) if isinstance(i, msgspec.Raw) else msgspec.json.encode(i) for i in found}
