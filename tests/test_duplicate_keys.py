@@ -172,3 +172,10 @@ def test_how_many_keys_stand_in_a_text():
     assert duplicate_keys.count_keys(b'{"a": "x\\": y", "b\\\\": 1}') == 2
     assert duplicate_keys.count_keys(b'{"a"' + b" " * 70 + b": 1}") > 1_000_000
     assert duplicate_keys.count_keys(b"[]") == 0
+
+
+@pytest.mark.parametrize("run", [0, 1, 2, 3, 61, 62, 63, 64, 65, 66, 67, 500, 501])
+def test_keys_are_told_from_text_behind_any_number_of_backslashes(run):
+    inside = "\\" * run + '": "'
+    text = json.dumps({"a" + "\\" * run: inside, "b": [inside, {inside: inside}]}).encode()
+    assert duplicate_keys.count_keys(text) == 3

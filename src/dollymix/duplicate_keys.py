@@ -76,19 +76,34 @@ def _key_ends(data: Any) -> Any:
         before = numpy.where(is_space, before - 1, before)
     else:
         return None
-    ends = before[text[before] == _QUOTE]
-    is_escaped = text[ends - 1] == _BACKSLASH
-    for index in numpy.flatnonzero(is_escaped).tolist():
-        is_escaped[index] = not _is_even(data, int(ends[index]))
-    return ends[~is_escaped]
+    quotes = before[text[before] == _QUOTE]
+    return quotes[_are_whole(text, quotes)]
 
 
-def _is_even(data: Any, quote: int) -> bool:
-    """True behind an even number of backslashes, where the quote does end its string."""
-    text, at = memoryview(data), quote
-    while text[at - 1] == _BACKSLASH:
+def _are_whole(text: Any, quotes: Any) -> Any:
+    """Which quotes do end their strings: those behind an even number of backslashes."""
+    import numpy
+
+    whole = numpy.ones(len(quotes), dtype=bool)
+    left = numpy.flatnonzero(text[quotes - 1] == _BACKSLASH)
+    behind = 1
+    while len(left):
+        whole[left] ^= True
+        behind += 1
+        if behind > _MOST_SPACE:
+            for index in left.tolist():
+                whole[index] ^= _backslashes(text, int(quotes[index]) - behind) % 2 == 1
+            break
+        left = left[text[quotes[left] - behind] == _BACKSLASH]
+    return whole
+
+
+def _backslashes(text: Any, last: int) -> int:
+    """How many backslashes stand in a row up to this place."""
+    at = last
+    while text[at] == _BACKSLASH:
         at -= 1
-    return (quote - at) % 2 == 0
+    return last - at
 
 
 def _occurrences(data: Any, ends: Any, name: str) -> int:
