@@ -1,5 +1,6 @@
 """Where a build may go, and how it gets there."""
 
+import contextlib
 import errno
 import json
 import os
@@ -217,6 +218,30 @@ def test_what_fails_is_named_and_nothing_is_published(place, monkeypatch, call, 
     merge(place)
     assert digests(place / "out") == expected(place, "recipe.yaml")
     assert leftovers(place / "out") == []
+
+
+def test_a_signal_while_a_file_is_closed_is_told_as_one(place, monkeypatch):
+    merge(place)
+    wanted = digests(place / "out")
+    real, left = os.close, [0]
+
+    def stop(file):
+        real(file)
+        left[0] -= 1
+        if not left[0]:
+            raise SystemExit(143)
+
+    number = 0
+    while left[0] <= 0:
+        number += 1
+        left[0] = number
+        with monkeypatch.context() as patch, contextlib.suppress(SystemExit):
+            patch.setattr(publish.os, "close", stop)
+            merge(place, f"out-{number}")
+        merge(place, f"out-{number}")
+        assert digests(place / f"out-{number}") == wanted
+        assert leftovers(place / f"out-{number}") == []
+    assert number > 10
 
 
 def test_nothing_is_synced_again_after_a_failed_sync(place, monkeypatch):

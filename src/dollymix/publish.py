@@ -388,9 +388,10 @@ class Stage:
     def release(self) -> None:
         """Let go of the lock; the working place stays for the next run."""
         self._close_files()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        # A signal may arrive while it is closed: what calls this then must not close it again.
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
 
     def _close_files(self, *, strict: bool = False) -> None:
         """Close the files; where it is not `strict`, the run has failed or is done already."""
