@@ -98,9 +98,9 @@ def _stopped(place: Place, name: str, target: str, count: int) -> Outcome:
 def syscalls(root: Path, short: bool, _n: int | None) -> Iterator[Outcome]:
     """One fault at every k-th call of each kind, over an old set and over a half-done build."""
     plans = [
-        ("everything", 2, "kill,ENOSPC,EIO"),
-        ("everything", 5, "TERM,INT"),
-        ("direct", 5, "kill,ENOSPC,EIO"),
+        ("everything", 1, "kill,ENOSPC,EIO"),
+        ("everything", 2, "TERM,INT"),
+        ("direct", 2, "kill,ENOSPC,EIO"),
     ]
     kinds = KINDS
     if short:

@@ -1,5 +1,6 @@
 """JSON Lines: only LF ends a line, and each line stands alone."""
 
+import base64
 import json
 
 import pytest
@@ -144,3 +145,22 @@ def test_half_a_character_at_the_end_of_a_file_is_a_reject(place):
     build = merged(place, data)
     assert answers(build) == ANSWERS
     assert reasons(build) == {5: "encoding.invalid"}
+
+
+def test_one_line_of_another_encoding_costs_itself_among_100_000(place):
+    rows = [{"instruction": f"질문 {n}", "output": f"답 {n}"} for n in range(100_000)]
+    data = lines(rows).split(b"\n")
+    data[50_000] = data[50_000].decode().encode("cp949")
+    build = merged(place, b"\n".join(data), "a.jsonl")
+    wanted = [row["output"] for row in rows]
+    del wanted[50_000]
+    assert answers(build) == wanted
+    (lost,) = build.rejects
+    start = sum(map(len, data[:50_000])) + 50_000
+    assert (lost["reason"], lost["record"], lost["line"]) == (
+        "encoding.invalid_utf8",
+        50_000,
+        50_001,
+    )
+    assert (lost["byte_start"], lost["byte_end"]) == (start, start + len(data[50_000]))
+    assert base64.b64decode(lost["base64"]) == data[50_000]
