@@ -137,6 +137,13 @@ def test_a_broken_array_refuses_the_file_and_says_where(place, text, reason, byt
 
 
 @pytest.mark.parametrize("unit_bytes", UNIT_BYTES)
+@pytest.mark.parametrize("data", [b'{"data": [%s], "b\xf3": 1}', b'{"b\xf3": 1, "data": [%s]}'])
+def test_a_key_beside_the_records_that_is_not_utf8_refuses_the_file(place, data, unit_bytes):
+    whole = data % ROW.encode()
+    assert refusal(place, whole, unit_bytes=unit_bytes).reason == "encoding.invalid_utf8"
+
+
+@pytest.mark.parametrize("unit_bytes", UNIT_BYTES)
 @pytest.mark.parametrize("packing", ["plain", "gzip"])
 def test_a_file_broken_near_its_end_is_refused_whole(place, packing, unit_bytes):
     text = array([{**row, "instruction": f"{n} q"} for n in range(30) for row in ROWS])

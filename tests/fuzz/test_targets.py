@@ -61,6 +61,9 @@ def test_seeds(name):
         b'{"data":[{"a":1}],"data":[{"a":2},{"a":3}]}',
         b'{"data":[{"a":1}],"d\\u0061ta":[{"a":2}]}',
         b'{"data":{"a":1},"data":{"a":2}}',
+        # A key behind the records that is not UTF-8 was a fault of ours.
+        b'{"data":[{}],"b\xf3":1}',
+        b'{"data":[{}],"b1},\xf3{',
     ],
 )
 def test_arrays(data, size):

@@ -167,6 +167,9 @@ def _check_tail(data: Any, closed: int, start: int, framing: Framing) -> None:
         return
     try:
         _document.decode(framing.head + b"]" + tail)
+    except UnicodeDecodeError as error:
+        message = f"has a key behind its `{framing.key}` that is not UTF-8: {error.reason}"
+        raise SyntaxFaultError("encoding.invalid_utf8", message, start + closed + 1) from error
     except (msgspec.DecodeError, RecursionError) as error:
         message = f"is broken behind its `{framing.key}`: {error}"
         raise SyntaxFaultError("json.syntax", message, start + closed + 1) from error
