@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from dollymix import blocks, manifest, own_ids, partition, publish, recipe
+from dollymix import blocks, manifest, own_ids, partition, publish, recipe, steps
 from dollymix.collect import Conversion, Progress
 from dollymix.describe import write_about, write_dropped, write_log, write_views
 from dollymix.errors import BuildError, DollymixError, StoppedError
@@ -173,6 +173,7 @@ def _export(
     else:
         _decide_and_write(stage, plan, exporter)
     _warn_of_own_ids(stage, plan, ledger)
+    findings = _judge(plan, ledger)
     ledger.check()
     if not ledger.total().written and not allow_empty:
         raise BuildError(_nothing_written(ledger))
@@ -181,7 +182,7 @@ def _export(
     stage.file("out/rejects.jsonl")
     found = digests.get()
     _check_unchanged(plan, conversion)
-    built = write_about(stage, plan, conversion, outputs, found)
+    built = write_about(stage, plan, conversion, outputs, found, findings)
     partition.check(stage.out, built, ledger, stage.work, plan.names())
 
 
@@ -192,6 +193,20 @@ def _warn_of_own_ids(stage: publish.Stage, plan: Plan, ledger: Ledger) -> None:
         repeated = own_ids.count_repeated(path) if path.exists() else 0
         if repeated:
             ledger.sources[source.name].warn(own_ids.CODE, repeated)
+
+
+def _judge(plan: Plan, ledger: Ledger) -> list[str]:
+    """What the checks say of each source's sums, as lines; counted as warnings, too."""
+    lines: list[str] = []
+    for setup in plan.setup.sources:
+        counts = ledger.sources[setup.name]
+        for check in setup.checks:
+            name = steps.name_of(check)
+            sums = {m: counts.measures.get(f"{name}/{m}", 0) for m in check.measures}
+            for code, message in check.judge(sums):
+                counts.warn(code)
+                lines.append(f"{setup.name}: {message} [{code}]")
+    return lines
 
 
 def _check_unchanged(plan: Plan, conversion: Conversion) -> None:

@@ -139,7 +139,7 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _dry_run(source: Any, settings: dict[str, str], as_json: bool) -> None:
-    from dollymix.plan import preview
+    from dollymix.preview import preview
 
     seen = preview(source, overrides=settings)
     if as_json:
@@ -151,6 +151,15 @@ def _dry_run(source: Any, settings: dict[str, str], as_json: bool) -> None:
         for f in seen
     ]  # fmt: skip
     _table(["source", "file", "format", "bytes", "sampled", "examples", "rejected"], rows)
+    for file in seen:
+        for step, count in sorted(file.changed.items()):
+            _out(f"  {file.source}/{file.file}: {step} would change {count:,}")
+        for reason, taken in sorted(file.taken.items()):
+            _out(f"  {file.source}/{file.file}: {reason} would take {taken.count:,}, such as")
+            for shown in taken.shown:
+                _out(f"    {shown.id}: {shown.message}")
+                for text in (shown.instruction, shown.context, shown.response):
+                    _out(f"      {quoted(text)}")
     _out("Counts are of the sampled records, the first of each file. Nothing was written.")
 
 

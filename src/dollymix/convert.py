@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import xxhash
 
-from dollymix import duplicate_keys, formats, oddities, own_ids
+from dollymix import duplicate_keys, formats, oddities, own_ids, steps
 from dollymix.blocks import Columns
 from dollymix.decoding import FAILURES, Problem, explain_failure
 from dollymix.errors import InputError
@@ -23,7 +23,7 @@ from dollymix.example import Dolly, Example, Origin
 from dollymix.framing import CutError, Frame, Framing, Lines, SyntaxFaultError, Unit
 from dollymix.framing.units import read_frames
 from dollymix.ledger import SourceCounts, Verdict, part_fault
-from dollymix.steps import GroupStep, RowStep
+from dollymix.steps import Check, GroupStep, RowStep
 from dollymix.text import printable
 
 DEFAULT_CATEGORY = "open_qa"
@@ -47,6 +47,7 @@ class SourceSetup(msgspec.Struct, frozen=True):
     options: dict[str, Any]
     category: str | None
     row_steps: tuple[RowStep, ...]
+    checks: tuple[Check, ...]
     group_steps: tuple[int, ...]
 
 
@@ -217,6 +218,7 @@ class _Work:
         self.records = 0
         self.keys = {number: bytearray() for number, _ in self.group_steps}
         self.own_ids = bytearray()
+        self.sums = [(check, [0] * len(check.measures)) for check in source.checks]
 
     def take(self, lines: Lines) -> None:
         """Convert the records of a unit, as far as the first fault."""
@@ -319,23 +321,30 @@ class _Work:
     def _example(self, example: Example, frame: Frame) -> None:
         for code in example.flags:
             self.counts.warn(code)
-        made, changed = example, None
-        for step in self.source.row_steps:
-            judged = step(made)
-            if judged is not made and judged.origin != example.origin:
-                name = type(step).__module__
-                self.broken = example.origin.record, f"is given another origin by the step {name}"
-            if isinstance(judged, Verdict):
-                self.counts.dropped(judged.outcome, judged.step, judged.reason)
-                judged.example = msgspec.structs.replace(
-                    judged.example or made, category=self._category(made)
-                )
-                self.dropped.append(Placed(judged, frame.start, frame.end, frame.line, None))
-                return
-            if judged is not made:
-                changed = [*(changed or ()), type(step).__module__.rpartition(".")[2]]
-                made = judged
-        self._keep(made, changed, frame)
+        if not self.source.row_steps:
+            self._keep(example, None, frame)
+            return
+        made, changes = steps.run(self.source.row_steps, example)
+        for change in changes:
+            self.counts.change(*change)
+        moved = [change.step for change in changes if change.after.origin != example.origin]
+        if isinstance(made, Verdict) and made.origin != example.origin:
+            moved.append(made.step)
+        if moved:
+            self.broken = example.origin.record, f"is given another origin by the step {moved[0]}"
+        if isinstance(made, Verdict):
+            self._drop(made, frame)
+            return
+        for code in made.flags[len(example.flags) :]:
+            self.counts.warn(code)
+        self._keep(made, [change.step for change in changes] or None, frame)
+
+    def _drop(self, verdict: Verdict, frame: Frame) -> None:
+        self.counts.dropped(verdict.outcome, verdict.step, verdict.reason)
+        assert verdict.example is not None
+        category = self._category(verdict.example)
+        verdict.example = msgspec.structs.replace(verdict.example, category=category)
+        self.dropped.append(Placed(verdict, frame.start, frame.end, frame.line, None))
 
     def _keep(self, example: Example, changed: list[str] | None, frame: Frame) -> None:
         line = Dolly(
@@ -357,6 +366,9 @@ class _Work:
             self._sparse("steps", changed)
         for name, value in _extras(example):
             self._sparse(name, value)
+        for check, sums in self.sums:
+            for number, count in enumerate(check.measure(example)):
+                sums[number] += count
         # Behind the encoding, which leaves the texts' UTF-8 beside them.
         for step_number, step in self.group_steps:
             self.keys[step_number] += step.key(example)
@@ -397,6 +409,9 @@ class _Work:
         records = self.records
         self.counts.records = records
         self._flag_oddities()
+        for check, sums in self.sums:
+            for measure, count in zip(check.measures, sums, strict=True):
+                self.counts.measures[f"{steps.name_of(check)}/{measure}"] = count
         return UnitResult(
             place,
             broken=self.broken,

@@ -67,8 +67,9 @@ def write_about(
     conversion: Conversion,
     outputs: list[OutputFile],
     digests: dict[str, str],
+    findings: list[str],
 ) -> Manifest:
-    """Ledger, card and manifest."""
+    """Ledger, card and manifest. `findings`: what the checks say."""
     ledger = conversion.ledger
     splits = dict.fromkeys(list(plan.recipe.splits) or ["train"], 0)
     for file in outputs:
@@ -85,7 +86,7 @@ def write_about(
         inputs=_inputs(plan, conversion, digests, _file_counts(stage)),
         outputs=outputs,
         splits={name: rows for name, rows in splits.items() if rows},
-        warnings=[*_passed_over(plan), *_empty_splits(splits)],
+        warnings=[*_passed_over(plan), *_empty_splits(splits), *findings],
     )
     licences = {source.name: source.licence for source in plan.recipe.sources}
     (stage.out / "README.md").write_bytes(card.render(stage.out, manifest, ledger, licences))

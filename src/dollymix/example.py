@@ -56,6 +56,10 @@ class Example(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     answer_start: int | None = None
     meta: dict[str, object] | None = None
 
+    def characters(self) -> int:
+        """How many characters (code points) its instruction, context and response have."""
+        return len(self.instruction) + len(self.context) + len(self.response)
+
 
 class Dolly(msgspec.Struct, frozen=True, gc=False):
     """The four keys of an output line, in their order."""

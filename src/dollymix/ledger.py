@@ -75,7 +75,11 @@ class RefusedFile(msgspec.Struct):
 
 
 class SourceCounts(msgspec.Struct):
-    """The books of one source; `+=` by `add`. Counts of zero are kept."""
+    """The books of one source; `+=` by `add`. Counts of zero are kept.
+
+    `changed`: examples that a row step changed, by its name; `changed_characters`: how many
+    characters it added (below zero: took away). `measures`: the sums of checks, `STEP/MEASURE`.
+    """
 
     files: int = 0
     files_refused: list[RefusedFile] = []
@@ -95,6 +99,9 @@ class SourceCounts(msgspec.Struct):
     contaminated: dict[str, int] = {}
     not_sampled: int = 0
     warnings: dict[str, int] = {}
+    changed: dict[str, int] = {}
+    changed_characters: dict[str, int] = {}
+    measures: dict[str, int] = {}
 
     def add(self, other: SourceCounts) -> None:
         """Add another source's (or unit's) counts to these."""
@@ -124,6 +131,12 @@ class SourceCounts(msgspec.Struct):
         """Count a warning."""
         self.warnings[code] = self.warnings.get(code, 0) + count
 
+    def change(self, step: str, before: Example, after: Example) -> None:
+        """Count an example that a step changed."""
+        self.changed[step] = self.changed.get(step, 0) + 1
+        added = after.characters() - before.characters()
+        self.changed_characters[step] = self.changed_characters.get(step, 0) + added
+
     def imbalances(self) -> list[str]:
         """The equations that do not hold, each as one line; empty when the books balance."""
         lost = (
@@ -145,6 +158,12 @@ class SourceCounts(msgspec.Struct):
             "examples + repeated = written + dropped": (self.examples + self.repeated, lost),
         }
         return [f"{law}: {a} is not {b}" for law, (a, b) in equations.items() if a != b]
+
+
+_SORTED = (
+    "rejected", "filtered", "duplicate", "contaminated", "warnings", "changed",
+    "changed_characters", "measures",
+)  # fmt: skip
 
 
 class Ledger(msgspec.Struct):
@@ -178,6 +197,6 @@ class Ledger(msgspec.Struct):
         body = {"schema": self.schema, "sources": self.sources, "total": self.total()}
         for counts in (*self.sources.values(), body["total"]):
             assert isinstance(counts, SourceCounts)
-            for name in ("rejected", "filtered", "duplicate", "contaminated", "warnings"):
+            for name in _SORTED:
                 setattr(counts, name, dict(sorted(getattr(counts, name).items())))
         return msgspec.json.format(msgspec.json.encode(body), indent=2) + b"\n"

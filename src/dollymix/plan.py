@@ -13,9 +13,8 @@ import msgspec
 
 from dollymix import formats, recipe, steps
 from dollymix.convert import FileSetup, Setup, SourceSetup, unreadable_file
-from dollymix.detect import detect, sample_records
+from dollymix.detect import detect
 from dollymix.errors import BuildError, InputError, UsageError
-from dollymix.example import Origin
 from dollymix.export import Names
 from dollymix.framing import Input, Reading
 from dollymix.framing.archives import is_passed_over
@@ -211,7 +210,9 @@ def _setups(asked: recipe.Recipe, files: list[PlannedFile]) -> tuple[Setup, list
         mine_files = [file for file in files if file.source == number]
         for position, file in enumerate(mine_files):
             file.number = position
-        row = [spec for spec in (*source.steps, *asked.steps) if not steps.is_group(spec.name)]
+        single = [spec for spec in (*source.steps, *asked.steps) if not steps.is_group(spec.name)]
+        row = [spec for spec in single if not steps.is_check(spec.name)]
+        checks = [spec for spec in single if steps.is_check(spec.name)]
         sources.append(
             SourceSetup(
                 source.name,
@@ -219,6 +220,7 @@ def _setups(asked: recipe.Recipe, files: list[PlannedFile]) -> tuple[Setup, list
                 source.options,
                 source.category,
                 tuple(_step(spec) for spec in row),
+                tuple(_step(spec) for spec in checks),
                 own[number] + shared,
             )
         )
@@ -227,51 +229,6 @@ def _setups(asked: recipe.Recipe, files: list[PlannedFile]) -> tuple[Setup, list
 
 def _step(spec: recipe.StepSpec) -> Any:
     return msgspec.convert(spec.options, steps.load(spec.name).Step)
-
-
-class Preview(msgspec.Struct, frozen=True):
-    """One file of a plan, and what its sampled records would become, before any step."""
-
-    source: str
-    file: str
-    formats: tuple[str, ...]
-    evidence: str
-    bytes: int
-    sampled: int
-    examples: int
-    rejected: int
-
-
-def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Preview]:
-    """The plan of a build, with counts from a sample of each file; writes nothing."""
-    asked, base = read_recipe(source, overrides)
-    plan = make_plan(asked, base, overrides or {})
-    found: list[Preview] = []
-    for file in plan.files:
-        described = asked.sources[file.source]
-        records = sample_records(file.input, file.setup.framing, reading_of(described))
-        parsed = [
-            formats.parse_record(
-                file.setup.shapes,
-                raw,
-                Origin(described.name, file.input.name, n),
-                described.options,
-            )
-            for n, raw in enumerate(records)
-        ]
-        found.append(
-            Preview(
-                described.name,
-                file.input.name,
-                file.setup.shapes,
-                file.evidence,
-                file.input.size,
-                len(records),
-                sum(len(record.examples) for record in parsed),
-                sum(verdict.parts for record in parsed for verdict in record.verdicts),
-            )
-        )
-    return found
 
 
 def _digest(path: str) -> str:

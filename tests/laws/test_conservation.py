@@ -280,7 +280,7 @@ def test_a_step_that_gives_an_example_another_origin_stops_the_build(place, monk
 
     monkeypatch.setattr(required_text.Step, "__call__", moved)
     assert broken(place, ["required_text"]).startswith(
-        "s/chat.jsonl#30: is given another origin by the step dollymix.steps.required_text"
+        "s/chat.jsonl#30: is given another origin by the step required_text"
     )
 
 

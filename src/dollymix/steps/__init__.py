@@ -2,7 +2,14 @@
 
 A step module has a docstring and one class `Step`, a frozen struct of its options, all with
 defaults. A *row step* is called with an example and answers with an example (the same or a
-changed one) or a verdict; it never sees another row. A *group step* has
+changed one) or a verdict; it never sees another row. What it adds to `flags` is counted as a
+warning. A *check* sees every example that the row steps leave, and changes none: it has
+
+* `measures`: names of counts;
+* `measure(example)`: the example's counts, in that order, which are added up for each source;
+* `judge(counts)`: what the sums of one source say, as `(code, message)` each.
+
+A *group step* has
 
 * `key(example)`: 16 bytes; examples that are to be compared have equal keys;
 * `decide(group)`: for one group of equal keys, in canonical order, the members that go, each as
@@ -27,6 +34,24 @@ class RowStep(Protocol):
     """Judges or changes one example."""
 
     def __call__(self, example: Example) -> Example | Verdict: ...
+
+
+class Check(Protocol):
+    """Counts something of every example, and judges the sums."""
+
+    measures: tuple[str, ...]
+
+    def measure(self, example: Example) -> tuple[int, ...]: ...
+
+    def judge(self, counts: dict[str, int]) -> list[tuple[str, str]]: ...
+
+
+class Change(NamedTuple):
+    """What one row step made of an example."""
+
+    step: str
+    before: Example
+    after: Example
 
 
 class Decision(NamedTuple):
@@ -68,6 +93,35 @@ def load(name: str) -> Any:
         hint = f" Did you mean `{near}`?" if near else f" There are: {', '.join(names())}."
         raise UsageError(f"step `{name}`: is not known.{hint}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def name_of(step: RowStep | Check) -> str:
+    """The name of a step's module."""
+    return type(step).__module__.rpartition(".")[2]
+
+
+def run(row_steps: tuple[RowStep, ...], example: Example) -> tuple[Example | Verdict, list[Change]]:
+    """The example behind the steps, or the verdict of one of them; and what was changed."""
+    made, changes = example, _NO_CHANGES
+    for step in row_steps:
+        judged = step(made)
+        if judged is made:
+            continue
+        if isinstance(judged, Verdict):
+            if judged.example is None:
+                judged.example = made
+            return judged, changes
+        changes = [*changes, Change(name_of(step), made, judged)]
+        made = judged
+    return made, changes
+
+
+_NO_CHANGES: list[Change] = []
+
+
+def is_check(name: str) -> bool:
+    """True for a step that counts and judges the counts."""
+    return hasattr(load(name).Step, "measure")
 
 
 def is_group(name: str) -> bool:

@@ -1,0 +1,93 @@
+"""What a build would do, told from the first records of each file; nothing is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dollymix import formats, steps
+from dollymix.detect import sample_records
+from dollymix.example import Example, Origin
+from dollymix.ledger import Verdict
+from dollymix.plan import make_plan, read_recipe, reading_of
+from dollymix.text import shortened
+
+_SHOWN = 3
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """One example that a step would take out: its id, why, and its texts, cut short."""
+
+    id: str
+    message: str
+    instruction: str
+    context: str
+    response: str
+
+
+class Taken(msgspec.Struct):
+    """How many of the sampled examples a step would take out for one reason, and the first."""
+
+    count: int = 0
+    shown: list[Shown] = []
+
+
+class Preview(msgspec.Struct):
+    """One file of a plan, and what its sampled records would become.
+
+    `examples` are those before any step. Of the row steps, `changed` counts the examples that one
+    would change, by its name, and `taken` those that it would take out, by `STEP/REASON`; steps
+    that compare examples are not run.
+    """
+
+    source: str
+    file: str
+    formats: tuple[str, ...]
+    evidence: str
+    bytes: int
+    sampled: int
+    examples: int = 0
+    rejected: int = 0
+    changed: dict[str, int] = {}
+    taken: dict[str, Taken] = {}
+
+
+def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Preview]:
+    """The plan of a build, with counts from a sample of each file; writes nothing.
+
+    Raises RecipeError, InputError as a build does.
+    """
+    asked, base = read_recipe(source, overrides)
+    plan = make_plan(asked, base, overrides or {})
+    found: list[Preview] = []
+    for file in plan.files:
+        described = asked.sources[file.source]
+        name, setup = file.input.name, file.setup
+        records = sample_records(file.input, setup.framing, reading_of(described))
+        seen = Preview(
+            described.name, name, setup.shapes, file.evidence, file.input.size, len(records)
+        )
+        for number, raw in enumerate(records):
+            origin = Origin(described.name, name, number)
+            parsed = formats.parse_record(setup.shapes, raw, origin, described.options)
+            seen.rejected += sum(verdict.parts for verdict in parsed.verdicts)
+            for example in parsed.examples:
+                _run(seen, plan.setup.sources[file.source].row_steps, example)
+        found.append(seen)
+    return found
+
+
+def _run(seen: Preview, row_steps: tuple[steps.RowStep, ...], example: Example) -> None:
+    seen.examples += 1
+    made, changes = steps.run(row_steps, example)
+    for change in changes:
+        seen.changed[change.step] = seen.changed.get(change.step, 0) + 1
+    if not isinstance(made, Verdict):
+        return
+    taken = seen.taken.setdefault(f"{made.step}/{made.reason}", Taken())
+    taken.count += 1
+    if len(taken.shown) < _SHOWN:
+        was = made.example or example
+        texts = map(shortened, (was.instruction, was.context, was.response))
+        taken.shown.append(Shown(str(example.origin), made.message, *texts))
