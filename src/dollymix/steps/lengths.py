@@ -64,8 +64,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if over:
                 message = (
                     f"{over:,} of {counts['examples']:,} examples are longer than {limit:,} "
-                    f"tokens: TRL would cut {over - prompts:,} and drop {prompts:,}, Axolotl and ms-swift "
-                    f"drop {over:,}, LLaMA-Factory cut {over:,}"
+                    f"tokens: TRL would cut {over - prompts:,} and drop {prompts:,}, "
+                    f"Axolotl and ms-swift drop {over:,}, LLaMA-Factory cut {over:,}"
                 )
                 found.append(("lengths.too_long", message))
         return found
