@@ -176,3 +176,26 @@ def test_very_deep_nesting_is_refused_and_does_not_crash(place):
     deep = "[" * 100_000 + "]" * 100_000
     assert refusal(place, f"[{ROW}, {deep}]".encode()).reason == "json.depth"
     assert refusal(place, deep.encode(), format="alpaca").reason == "json.depth"
+
+
+PAGE = '{"context": "가",\n "qas": [{"question": "q", "answer": {"text": "가"}}]}'.encode()
+
+
+@pytest.mark.parametrize("unit_bytes", UNIT_BYTES)
+@pytest.mark.parametrize("packing", ["plain", "gzip"])
+@pytest.mark.parametrize(
+    ("data", "byte"),
+    [
+        (b'{"k\xff": 1, "data": [%s]}', b'{"k\xff": 1, "data": [%s]'),
+        (b'{"data": [%s], "k\xff": 1}', b'{"data": [%s]'),
+        (b'{"k\xff": 1, "data": %s}', b'{"k\xff": 1, "data": '),
+        (b'{"data": %s, "k\xff": 1}', b'{"data": '),
+    ],
+    ids=["before an array", "behind an array", "before an object", "behind an object"],
+)
+def test_a_key_beside_the_records_that_is_no_utf8(place, packing, data, byte, unit_bytes):
+    """The decoder reads the keys of the document, and no value but the records."""
+    error = refusal(place, packed(data % PAGE, packing), unit_bytes=unit_bytes)
+    assert error.reason == "encoding.invalid_utf8"
+    assert "is not UTF-8" in error.message
+    assert error.byte == len(byte.replace(b"%s", PAGE))
