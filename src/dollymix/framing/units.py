@@ -431,18 +431,23 @@ def _byte_frames(unit: Unit, framing: Framing) -> Lines:
     if framing.kind == "jsonl":
         data = read_range(unit.path, unit.start, unit.end) if unit.data is None else unit.data
         return jsonl.frames(data, unit.start, framing.encoding)
-    if framing.kind == "csv":
-        found = csv.frames(unit.data, unit.start, framing)
-        if framing.encoding != "utf-8":
-            found.frames = _stored_frames(
-                found.frames, bytes(unit.data), unit.start, framing.encoding
-            )
-        return found
     data = unit.data if unit.data is not None else _spared_range(unit)
-    frames = json_array.frames(data, unit.start, framing, last=unit.last)
+    text = data if framing.kind == "csv" else memoryview(data)[1:]
+    try:
+        if framing.kind == "csv":
+            found = csv.frames(data, unit.start, framing)
+        else:
+            frames = json_array.frames(data, unit.start, framing, last=unit.last)
+            found = Lines(frames, text=data)
+    except SyntaxFaultError as fault:
+        if framing.encoding != "utf-8":
+            before = bytes(text[: fault.byte - unit.start])
+            fault.byte = unit.start + stored_length(before, framing.encoding)
+            fault.whole.frames = _stored_frames(fault.whole.frames, unit, text, framing)
+        raise
     if framing.encoding != "utf-8":
-        frames = _stored_frames(frames, bytes(data[1:]), unit.start, framing.encoding)
-    return Lines(frames, text=data)
+        found.frames = _stored_frames(found.frames, unit, text, framing)
+    return found
 
 
 def _within_limits(found: Lines, framing: Framing) -> Lines:
@@ -487,14 +492,14 @@ def _spared_range(unit: Unit) -> bytearray:
     return buffer
 
 
-def _stored_frames(frames: list[Frame], data: Any, start: int, encoding: str) -> list[Frame]:
-    """The frames with their places in the stored encoding."""
-    moved: list[Frame] = []
-    position, stored = 0, start
+def _stored_frames(frames: list[Frame], unit: Unit, text: Any, framing: Framing) -> list[Frame]:
+    """The frames of a unit's text with their places in the stored encoding."""
+    data, moved = bytes(text), []
+    position, stored = 0, unit.start
     for frame in frames:
-        begin, end = frame.start - start, frame.end - start
-        first = stored + stored_length(data[position:begin], encoding)
-        stored = first + stored_length(data[begin:end], encoding)
+        begin, end = frame.start - unit.start, frame.end - unit.start
+        first = stored + stored_length(data[position:begin], framing.encoding)
+        stored = first + stored_length(data[begin:end], framing.encoding)
         position = end
         moved.append(frame._replace(start=first, end=stored))
     return moved
