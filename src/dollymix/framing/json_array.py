@@ -22,6 +22,8 @@ _GAP = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
 # A whole string, a bracket or a comma. The possessive quantifiers keep it linear.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
 
+TOO_DEEP = "is nested more than {} levels deep"
+
 # A writable one: the array reader puts brackets round it.
 Buffer = bytearray | memoryview
 
@@ -209,8 +211,17 @@ def _cut(data: Any, ends: list[int], start: int, framing: Framing) -> list[Frame
 
 
 def _too_deep(start: int, scanner: Scanner) -> SyntaxFaultError:
-    message = f"is nested more than {scanner.limit} levels deep"
+    message = TOO_DEEP.format(scanner.limit)
     return SyntaxFaultError("json.depth", message, start + (scanner.broken or 0))
+
+
+def too_deep(data: bytes, limit: int) -> int | None:
+    """Where a JSON value is nested deeper than that; None where it is not."""
+    if data.count(b"{") + data.count(b"[") <= limit:
+        return None
+    scanner = Scanner(limit)
+    scanner.scan(data)
+    return scanner.broken
 
 
 def _no_document(start: int, scanner: Scanner, failed: Exception | None) -> SyntaxFaultError:

@@ -318,7 +318,6 @@ class _Cutter:
         self._exact = units.exact or not units.framing.first_key
         self._is_object = units.framing.kind == "object"
         self._depth = units.framing.limits.depth
-        self._fault = units._fault
         self._scanner = json_array.Scanner(self._depth)
         self._seen = 0
 
@@ -337,15 +336,13 @@ class _Cutter:
         borders = json_array.Scanner(self._depth).scan(bytes(buffer[1:]))
         return borders[-1] + 1 if borders else 0
 
-    def _too_deep(self) -> InputError:
-        return self._fault("json.depth", f"is nested more than {self._depth} levels deep", None)
-
     def _exact_cut(self, buffer: bytearray, least: int) -> int:
         if self._scanner.closed is not None or self._scanner.broken is not None:
             return 0
         borders = self._scanner.scan(buffer)
         if self._scanner.depth > self._depth:
-            raise self._too_deep()
+            # Whoever reads the unit says so, and what stands before it.
+            return len(buffer)
         cut = next((border for border in borders if border >= least), 0) or (
             borders[-1] if borders else 0
         )
@@ -453,19 +450,35 @@ def _byte_frames(unit: Unit, framing: Framing) -> Lines:
 def _within_limits(found: Lines, framing: Framing) -> Lines:
     """The frames; one that is too large is refused, and its bytes are not kept.
 
-    Raises SyntaxFaultError where it costs the file, as it does where it cannot be held.
+    Raises SyntaxFaultError where it costs the file, as it does where it cannot be held, and where
+    an element of a document is nested too deep.
     """
-    limit = framing.limits.record_bytes
+    limits = framing.limits
+    is_document = framing.kind in ("array", "object")
     for number, frame in enumerate(found.frames):
-        if frame.end - frame.start > limit:
+        size = frame.end - frame.start
+        if size > limits.record_bytes:
             if _costs_file(framing):
-                message = _TOO_LARGE.format(limit)
-                fault = SyntaxFaultError("record.too_large", message, frame.start)
-                fault.whole = Lines(found.frames[:number], 0, found.refused)
-                raise fault
+                message = _TOO_LARGE.format(limits.record_bytes)
+                raise _fault_at(found, number, "record.too_large", message, frame.start)
             found.frames[number] = frame._replace(data=b"", stored=None)
             found.refused[number] = _too_large(framing)
+        # Each level takes two brackets.
+        elif is_document and size > 2 * limits.depth:
+            data = bytes(frame.data)
+            at = json_array.too_deep(data, limits.depth)
+            if at is not None:
+                message = json_array.TOO_DEEP.format(limits.depth)
+                byte = frame.start + stored_length(data[:at], framing.encoding)
+                raise _fault_at(found, number, "json.depth", message, byte)
     return found
+
+
+def _fault_at(found: Lines, number: int, reason: str, message: str, byte: int) -> SyntaxFaultError:
+    """A fault of a frame, with the frames before it."""
+    fault = SyntaxFaultError(reason, message, byte)
+    fault.whole = Lines(found.frames[:number], 0, found.refused)
+    return fault
 
 
 def _too_large(framing: Framing) -> Problem:
