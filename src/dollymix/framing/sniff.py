@@ -271,7 +271,7 @@ def _encoding(raw: bytes, declared: str | None, place: str) -> tuple[int, str]:
         return 0, "utf-8"
     try:
         name = codecs.lookup(declared).name
-        b"{}".decode(name)
+        "{}".encode(name)
     except (LookupError, UnicodeError) as error:
         message = f"`{declared}` is no known encoding of text"
         raise InputError("encoding.unknown", place, message) from error
