@@ -72,9 +72,7 @@ class Shards:
         view, closed, start, first = memoryview(text), [], 0, 0
         while self.length + (len(view) - start) >= SHARD_BYTES:
             room = SHARD_BYTES - self.length
-            row = next((i for i in range(first, len(ends)) if ends[i] - start >= room), None)
-            if row is None:
-                break
+            row = next(i for i in range(first, len(ends)) if ends[i] - start >= room)
             self._append(view[start : ends[row]], row + 1 - first)
             start, first = ends[row], row + 1
             closed.append(self.close())

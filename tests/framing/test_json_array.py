@@ -136,6 +136,14 @@ def test_a_broken_array_refuses_the_file_and_says_where(place, text, reason, byt
     assert 0 <= error.byte <= len(text.encode())
 
 
+@pytest.mark.parametrize("text", ["[", " [", "[ \n", "\n[\n"])
+def test_an_array_that_ends_where_it_begins(place, text):
+    for packing in ("plain", "gzip"):
+        error = refusal(place, packed(text.encode(), packing))
+        assert (error.reason, error.byte) == ("json.syntax", len(text))
+        assert "its array does not end" in str(error)
+
+
 @pytest.mark.parametrize("unit_bytes", UNIT_BYTES)
 @pytest.mark.parametrize("packing", ["plain", "gzip"])
 def test_a_file_broken_near_its_end_is_refused_whole(place, packing, unit_bytes):

@@ -106,9 +106,7 @@ def test_a_declared_encoding_is_read_to_the_same_text(place, make, unit_bytes, e
     assert answers(build) == ANSWERS
 
 
-@pytest.mark.parametrize(
-    "encoding", ["utf-9", "base64", "rot13", "idna", "hz", "한글"]
-)
+@pytest.mark.parametrize("encoding", ["utf-9", "base64", "rot13", "idna", "hz", "한글"])
 def test_an_encoding_that_is_none_of_text_is_refused(place, encoding):
     assert refusal(place, lines(ROWS), encoding=encoding).reason == "encoding.unknown"
 
