@@ -614,7 +614,7 @@ def remove_before(monkeypatch, owner, call, folder):
     real, left = getattr(owner, call), [1]
 
     def late(*arguments, **settings):
-        if left[0]:
+        if left[0] and arguments[0] in (folder, folder / "lock"):
             left[0] = 0
             shutil.rmtree(folder)
         return real(*arguments, **settings)
@@ -627,11 +627,12 @@ def test_a_place_that_its_build_removes_meanwhile_is_made_anew(place, monkeypatc
     """Found there, and gone before it is looked at, before its lock is opened or once it is."""
     building = place / ".out.building"
     building.mkdir()
-    # Called by the stage alone, with a path of the working place.
+    (building / "of another").touch()
     remove_before(monkeypatch, publish.os, call, building)
     stage = publish.Stage(place / "out")
     stage.open()
     monkeypatch.undo()
+    assert not (building / "of another").exists()
     assert (building / "lock").exists()
     with pytest.raises(dollymix.BuildError, match="another build is writing it"):
         publish.Stage(place / "out").open()
@@ -824,3 +825,10 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(place, monkeypatch):
     with pytest.raises(dollymix.BuildError, match=r"Permission denied\. Nothing was published"):
         merge(place)
     assert not (place / "out").exists()
+
+
+def test_an_error_that_names_its_file_keeps_the_name(place):
+    (place / "lines").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        publish.Appender(place / "lines")
+    assert os.fspath(caught.value.filename) == str(place / "lines")
