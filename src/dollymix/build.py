@@ -192,7 +192,7 @@ def _warn_of_own_ids(stage: publish.Stage, plan: Plan, ledger: Ledger) -> None:
         path = stage.work / f"own_ids-{number}"
         repeated = own_ids.count_repeated(path) if path.exists() else 0
         if repeated:
-            ledger.sources[source.name].warn(own_ids.CODE, repeated)
+            ledger.sources[source.name].warn("id.duplicate", repeated)
 
 
 def _check_unchanged(plan: Plan, conversion: Conversion) -> None:
