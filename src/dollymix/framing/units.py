@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, Protocol
 
 from dollymix.decoding import Problem
@@ -419,9 +419,9 @@ def read_frames(unit: Unit, framing: Framing) -> Lines:
     try:
         found = _byte_frames(unit, framing)
     except SyntaxFaultError as fault:
-        fault.whole = _within_limits(fault.whole, framing)
+        fault.whole = _within_limits(fault.whole, unit.start, framing)
         raise
-    return _within_limits(found, framing)
+    return _within_limits(found, unit.start, framing)
 
 
 def _byte_frames(unit: Unit, framing: Framing) -> Lines:
@@ -447,24 +447,22 @@ def _byte_frames(unit: Unit, framing: Framing) -> Lines:
     return found
 
 
-def _within_limits(found: Lines, framing: Framing) -> Lines:
+def _within_limits(found: Lines, start: int, framing: Framing) -> Lines:
     """The frames; one that is too large is refused, and its bytes are not kept.
 
     Raises SyntaxFaultError where it costs the file, as it does where it cannot be held, and where
     an element of a document is nested too deep.
     """
     limits = framing.limits
-    is_document = framing.kind in ("array", "object")
+    many_levels = _with_many_brackets(found, start, framing)
     for number, frame in enumerate(found.frames):
-        size = frame.end - frame.start
-        if size > limits.record_bytes:
+        if frame.end - frame.start > limits.record_bytes:
             if _costs_file(framing):
                 message = _TOO_LARGE.format(limits.record_bytes)
                 raise _fault_at(found, number, "record.too_large", message, frame.start)
             found.frames[number] = frame._replace(data=b"", stored=None)
             found.refused[number] = _too_large(framing)
-        # Each level takes two brackets.
-        elif is_document and size > 2 * limits.depth:
+        elif number in many_levels:
             data = bytes(frame.data)
             at = json_array.too_deep(data, limits.depth)
             if at is not None:
@@ -472,6 +470,31 @@ def _within_limits(found: Lines, framing: Framing) -> Lines:
                 byte = frame.start + stored_length(data[:at], framing.encoding)
                 raise _fault_at(found, number, "json.depth", message, byte)
     return found
+
+
+def _with_many_brackets(found: Lines, start: int, framing: Framing) -> Container[int]:
+    """The elements of a document that have more of what may be opening brackets, in strings too,
+    than levels are allowed: all others are not nested too deep."""
+    if framing.kind not in ("array", "object"):
+        return ()
+    if found.text is None or framing.encoding != "utf-8":
+        return range(len(found.frames))
+    import numpy
+
+    text = numpy.frombuffer(found.text, dtype=numpy.uint8)
+    # `{` and `[` differ in one bit.
+    brackets = numpy.flatnonzero((text[:-1] & 0xDF) == 0x5B)
+    # An opening bracket that opens something has one of these before it and behind it.
+    before = numpy.isin(text[brackets - 1], list(b":,[ \t\r\n"))
+    brackets = brackets[
+        before & numpy.isin(text[brackets + 1], list(b'"{[]}-0123456789tfn \t\r\n'))
+    ]
+    if len(brackets) <= framing.limits.depth:
+        return ()
+    brackets += start - 1
+    places = numpy.array([(frame.start, frame.end) for frame in found.frames]).reshape(-1, 2)
+    first, last = numpy.searchsorted(brackets, places).T
+    return set(numpy.flatnonzero(last - first > framing.limits.depth).tolist())
 
 
 def _fault_at(found: Lines, number: int, reason: str, message: str, byte: int) -> SyntaxFaultError:
