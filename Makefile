@@ -23,7 +23,8 @@ check: $(READY)
 
 # Of the modules that pyproject.toml names, by the tests that are enough for it.
 COVERAGE_TESTS := tests/framing tests/laws/test_conservation.py tests/test_export.py \
-	tests/test_publish.py tests/test_verify.py tests/test_stdin.py tests/test_duplicate_keys.py
+	tests/test_publish.py tests/test_verify.py tests/test_stdin.py \
+	tests/test_duplicate_keys.py tests/fuzz
 
 coverage: $(READY)
 	$(BIN)/coverage erase
