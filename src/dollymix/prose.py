@@ -19,8 +19,7 @@ _SCRIPTS = {
 }
 SCRIPTS = tuple(_SCRIPTS)
 _RUNS = {name: re.compile(f"[{ranges}]+") for name, ranges in _SCRIPTS.items()}
-# In UTF-8 the first byte of a letter tells its script; of these bytes it does not.
-_UNSURE = re.compile(b"[\xd6\xe0\xe1\xe3\xef]")
+# In UTF-8 the first byte of a letter tells its script, but for the unsure ones.
 _FIRST_BYTES = {
     "hangul": b"\xea\xeb\xec\xed",
     "latin": bytes((*range(0x41, 0x5B), *range(0x61, 0x7B), *range(0xC3, 0xCA))),
@@ -29,6 +28,7 @@ _FIRST_BYTES = {
     "greek": b"\xce\xcf",
     "arabic": bytes(range(0xD8, 0xDC)),
     "hebrew": b"\xd7",
+    "unsure": b"\xd6\xe0\xe1\xe3\xef",
 }
 _CLASSES = bytes(
     next((number for number, name in enumerate(_FIRST_BYTES) if byte in _FIRST_BYTES[name]), 255)
@@ -45,13 +45,9 @@ def letters(text: str) -> dict[str, int]:
         data = text.encode()
         count = len(data.translate(_CLASSES, _NO_LETTERS))
         return {"latin": count} if count else {}
-    data = text.encode("utf-8", "replace")
-    if _UNSURE.search(data) is None:
-        kinds = data.translate(_CLASSES, _NO_LETTERS)
-        found = {name: kinds.count(number) for number, name in enumerate(_FIRST_BYTES)}
-        if found["hangul"] and _LIKE_HANGUL.search(text):
-            return _letters_by_run(text)
-    else:
+    kinds = text.encode("utf-8", "replace").translate(_CLASSES, _NO_LETTERS)
+    found = {name: kinds.count(number) for number, name in enumerate(_FIRST_BYTES)}
+    if found["unsure"] or (found["hangul"] and _LIKE_HANGUL.search(text)):
         return _letters_by_run(text)
     return {name: count for name, count in found.items() if count}
 

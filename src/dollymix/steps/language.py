@@ -66,7 +66,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         """The example as it is, or the verdict on its language."""
         for name in self.fields:
             text: str = getattr(example, name)
-            if len(text) < self.least:
+            if len(text) < self.least or self._is_surely_wanted(text):
                 continue
             judged = self._judge(text)
             if judged:
@@ -80,6 +80,13 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
                     example=example,
                 )
         return example
+
+    def _is_surely_wanted(self, text: str) -> bool:
+        """True where its beginning alone has letters enough for the whole text."""
+        if self.identifier:
+            return False
+        found = letters(text[: len(text) // 4])
+        return sum(found.get(script, 0) for script in self._scripts) >= self.share * len(text)
 
     def _judge(self, text: str) -> tuple[str, str] | None:
         share = self._share(text)

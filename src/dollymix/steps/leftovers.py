@@ -29,7 +29,7 @@ import msgspec
 from dollymix.example import Example
 from dollymix.ledger import Verdict
 from dollymix.prose import letters, without_code, without_fences
-from dollymix.text import normal_form
+from dollymix.text import normal_form, quoted
 
 Name = Literal[
     "template_token",
@@ -42,12 +42,11 @@ Name = Literal[
 ]
 
 _TOKEN = re.compile(
-    r"<\|(?:endoftext|startoftext|im_start|im_end|im_sep|system|user|assistant|human|bot|end|pad"
-    r"|begin_of_text|end_of_text|start_header_id|end_header_id|eot_id|eom_id|sep|acc|tunnel)\|>"
-    r"|\A\s*<s>(?!.*</s>)|</s>\s*\Z|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</endoftext/>"
-    r"|<eo[hm]>|<(?:bos|eos|pad|unk)>",
-    re.DOTALL,
+    r"[<\[](?:\|(?:endoftext|startoftext|im_start|im_end|im_sep|system|user|assistant|human|bot|end"
+    r"|pad|begin_of_text|end_of_text|start_header_id|end_header_id|eot_id|eom_id|sep)\|>"
+    r"|/?INST\]|</?SYS>>|/?(?:start|end)_of_turn>|/endoftext/>|eo[hm]>|(?:bos|eos|pad|unk)>)"
 )
+_HANGUL = re.compile("[가-힣]")
 _PAGE = re.compile(
     r"(?m)^(?:Copy code|코드 복사|복사 코드)\s*$"
     r"|Regenerate response|Too many requests in 1 hour|!Too many requests"
@@ -87,7 +86,10 @@ _ASKS = re.compile(
     r"|코드|함수|프로그램|스크립트|쿼리|명령|SQL|HTML|CSS|파이썬|자바|정규식|수식|방정식|이름|제목|노래|가사"
     r"|english|translate|latin|french|spanish|japanese|chinese"
 )
-_SENTENCE = re.compile(r"(?<![\w])(?:[A-Za-z][A-Za-z'’-]{0,30}[ ,;:]{1,2}){7,}[A-Za-z'’-]{1,30}")
+_SENTENCE = re.compile(
+    r"[A-Za-z](?<!\w\w)[A-Za-z'’-]{0,30}[ ,;:]{1,2}"
+    r"(?:[A-Za-z][A-Za-z'’-]{0,30}[ ,;:]{1,2}){6,}[A-Za-z'’-]{1,30}"
+)
 # So many words, so many of which begin with a small letter, are a sentence and no list of names.
 _WORDS = 8
 _WORDS_IN_KOREAN = 12
@@ -144,10 +146,19 @@ def _template_token(example: Example) -> _Found:
         text: str = getattr(example, name)
         if not ("<" in text or "[" in text):
             continue
-        found = _TOKEN.search(text)
-        if found and _TOKEN.search(without_fences(text)):
-            return "leftovers.template_token", f"`{name}` holds the token `{found[0].strip()}`"
+        found = _edge_token(text)
+        if found is None and (match := _TOKEN.search(text)) and _TOKEN.search(without_fences(text)):
+            found = match[0]
+        if found:
+            return "leftovers.template_token", f"`{name}` holds the token `{found}`"
     return None
+
+
+def _edge_token(text: str) -> str | None:
+    """The mark of a sequence at an edge; in between, and in pairs, it is HTML's for a strike."""
+    if text.rstrip().endswith("</s>") and "<s>" not in text.lstrip()[1:]:
+        return "</s>"
+    return "<s>" if text.lstrip().startswith("<s>") and "</s>" not in text else None
 
 
 def _page_text(example: Example) -> _Found:
@@ -163,7 +174,7 @@ def _refusal(example: Example) -> _Found:
     if not any(word in text for word in _REFUSAL_WORDS):
         return None
     found = _REFUSAL.search(text)
-    return found and ("leftovers.refusal", f"`response` says `{found[0][:60]}`")
+    return found and ("leftovers.refusal", f"`response` says {quoted(found[0], 60)}")
 
 
 def _placeholder(example: Example) -> _Found:
@@ -178,7 +189,7 @@ def _placeholder(example: Example) -> _Found:
 
 def _untranslated(example: Example) -> _Found:
     text = example.response
-    if len(text) < _SHORTEST or not _asks_in_korean(example) or letters(text).get("hangul"):
+    if len(text) < _SHORTEST or _HANGUL.search(text) or not _asks_in_korean(example):
         return None
     if not _sentence(without_code(text), _WORDS):
         return None
@@ -187,15 +198,15 @@ def _untranslated(example: Example) -> _Found:
 
 def _half_translated(example: Example) -> _Found:
     text = example.response
-    if len(text) < _SHORTEST or text.isascii() or not _SENTENCE.search(text):
+    if len(text) < _SHORTEST or not (_SENTENCE.search(text) and _HANGUL.search(text)):
         return None
     if not _asks_in_korean(example):
         return None
     prose = without_code(text)
     found = _sentence(prose, _WORDS_IN_KOREAN)
-    if not found or not letters(prose).get("hangul"):
+    if not found or not _HANGUL.search(prose):
         return None
-    return "leftovers.half_translated", f"`response` is Korean but for `{found[:60]}`"
+    return "leftovers.half_translated", f"`response` is Korean but for {quoted(found, 60)}"
 
 
 def _sentence(text: str, least: int) -> str | None:
@@ -210,7 +221,7 @@ def _sentence(text: str, least: int) -> str | None:
 
 def _asks_in_korean(example: Example) -> bool:
     """True where the question is Korean, and neither it nor its context calls for Latin words."""
-    if example.instruction.isascii():
+    if not _HANGUL.search(example.instruction):
         return False
     found = letters(example.instruction)
     if found.get("hangul", 0) < _KOREAN * sum(found.values()):

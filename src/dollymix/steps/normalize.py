@@ -32,7 +32,7 @@ from dollymix.example import Example
 from dollymix.rewrite import rewritten
 from dollymix.text import composed
 
-_LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\u2028\u2029]")
+_LINE_ENDS = re.compile("[\x0b\x0c\u2028\u2029]")
 _NOTHING = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
     "\ufeff\ufff9-\ufffb]+"
@@ -46,7 +46,7 @@ _NEEDS_JOINER = (
 )
 _JOINERS = re.compile(f"(?<!{_NEEDS_JOINER})[\u200c\u200d]+(?!{_NEEDS_JOINER})")
 _ODD = re.compile(
-    "[\r\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2064"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2064"
     "\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 _COMPATIBILITY = re.compile("([\uf900-\ufaff\U0002f800-\U0002fa1f]+)")
@@ -64,13 +64,15 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _clean(text: str) -> str:
     """The text in order; the same object where it is already."""
-    if _ODD.search(text):
-        cleaned = _JOINERS.sub("", _NOTHING.sub("", _LINE_ENDS.sub("\n", text)))
-        if cleaned != text:
-            return _without_edges(cleaned)
-    if text[0].isspace() or text[-1].isspace():
-        return _without_edges(text)
-    return text
+    made = text
+    if "\r" in made:
+        made = made.replace("\r\n", "\n").replace("\r", "\n")
+    if _ODD.search(made):
+        made = _JOINERS.sub("", _NOTHING.sub("", _LINE_ENDS.sub("\n", made)))
+    if made and (made[0].isspace() or made[-1].isspace()):
+        made = _without_edges(made)
+    # Joiners that stay are odd, too.
+    return text if len(made) == len(text) and made == text else made
 
 
 def _composed(text: str) -> str:

@@ -3,7 +3,7 @@
 Measured on the field as a whole:
 
 * `lines`: the share of characters in lines that stood before;
-* `ngrams`: the share of characters in runs of five words that stand `times` times or more.
+* `ngrams`: the share of words in runs of five that stand `times` times or more.
 
 Both are measures of MassiveText (Rae et al. 2021, "Scaling Language Models: Methods, Analysis &
 Insights from Training Gopher", appendix A.1.1), which were made for web pages: there the bounds are
@@ -12,8 +12,8 @@ here they are wider: 50 %, and four times.
 
 A word is what stands between white space; of more than 30 characters without any (Chinese, or one
 syllable without end) each four count as a word. Lines count without the blanks round them, and only
-those of three characters or more that have a letter or digit. Code, formulas and rows of tables are
-not looked at, since they repeat themselves.
+those of three characters or more; one without letter and digit does not repeat. Code, formulas and
+rows of tables are no repetition.
 
     steps: [{repetition: {fields: [response], lines: 0.5, ngrams: 0.5}}]
 
@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from itertools import compress
 from typing import Literal
 
 import msgspec
@@ -72,23 +71,27 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         words = _pieces(text.split())
         if len(words) < self.least:
             return None
-        may_repeat = _repeated_lines(text) > self.lines
-        if not may_repeat:
-            # Words of equal runs are equal one by one: three of the five settle nearly every text.
-            thirds = len(set(zip(words, words[2:], words[4:], strict=False)))
-            if len(words) - _RUN + 1 - thirds < self.times - 1:
-                return None
-        text = _prose(text)
-        words = _pieces(text.split())
-        if len(words) < self.least:
-            return None
-        share = _repeated_lines(text)
-        if share > self.lines:
-            return "repetition.lines", "lines that stood before", share
-        share = _repeated_runs(words, self.times)
-        if share > self.ngrams:
-            return "repetition.ngrams", f"runs of {_RUN} words that stand again and again", share
+        if _repeated_lines(text) > self.lines:
+            share = _repeated_lines(_prose(text))
+            if share > self.lines:
+                return "repetition.lines", "lines that stood before", share
+        if self._may_run(words):
+            share = _words_in_runs(_pieces(_prose(text).split()), self.times) / len(words)
+            if share > self.ngrams:
+                return "repetition.ngrams", f"runs of {_RUN} words that stand again", share
         return None
+
+    def _may_run(self, words: list[str]) -> bool:
+        """False where too few words stand again for so many runs: that settles nearly every text.
+
+        Of what stands so often all but the first are repeats; and words of equal runs are equal one
+        by one, so that three of the five will do.
+        """
+        repeats = self.ngrams * len(words) * (self.times - 1) / max(self.times, 1)
+        if len(words) - len(set(words)) < repeats:
+            return False
+        thirds = len(set(zip(words, words[2:], words[4:], strict=False)))
+        return len(words) - _RUN + 1 - thirds >= repeats / _RUN
 
 
 def _prose(text: str) -> str:
@@ -115,17 +118,15 @@ _SAYS = re.compile(r"[^\W_]")
 
 def _repeated_lines(text: str) -> float:
     """The share of characters in lines that stood before."""
-    if "\n" not in text:
+    if text.count("\n") < 2:
         return 0.0
-    lines = [line.strip() for line in text.split("\n")]
+    lines = [line for line in map(str.strip, text.split("\n")) if len(line) >= _SHORTEST_LINE]
     if len(set(lines)) == len(lines):
         return 0.0
     seen: set[str] = set()
     total = repeated = 0
     for line in lines:
         total += len(line)
-        if len(line) < _SHORTEST_LINE:
-            continue
         if line not in seen:
             seen.add(line)
         elif _SAYS.search(line):
@@ -133,8 +134,8 @@ def _repeated_lines(text: str) -> float:
     return repeated / total if total else 0.0
 
 
-def _repeated_runs(words: list[str], times: int) -> float:
-    """The share of characters in runs of words that stand so often or more."""
+def _words_in_runs(words: list[str], times: int) -> int:
+    """How many words are in runs that stand so often or more."""
     runs = list(zip(*(words[start:] for start in range(_RUN)), strict=False))
     counts = Counter(runs)
     covered = bytearray(len(words))
@@ -142,5 +143,4 @@ def _repeated_runs(words: list[str], times: int) -> float:
     for at, run in enumerate(runs):
         if counts[run] >= times:
             covered[at : at + _RUN] = mark
-    total = sum(map(len, words))
-    return sum(map(len, compress(words, covered))) / total if total else 0.0
+    return sum(covered)
