@@ -539,7 +539,11 @@ def _check_steps(listed: list[StepSpec], path: Path_, document: _Document) -> No
             continue
         if not _can_import(place, step.name, steps.load, document):
             continue
-        _check_struct(step.options, steps.load(step.name).Step, place, document)
+        shape = steps.load(step.name).Step
+        before = len(document.problems)
+        _check_struct(step.options, shape, place, document)
+        if len(document.problems) == before:
+            _check_together(step.options, shape, place, document)
         if steps.is_group(step.name):
             first_group = first_group or (index, step.name)
         elif first_group is not None:
@@ -549,6 +553,16 @@ def _check_steps(listed: list[StepSpec], path: Path_, document: _Document) -> No
                 f"{_named(step.name)} judges single examples and must stand before "
                 f"{_named(first_group[1])} (line {line}), which compares them [config.order]",
             )
+
+
+def _check_together(
+    options: dict[str, Any], shape: type[msgspec.Struct], place: Path_, document: _Document
+) -> None:
+    """What a struct says of options that are right one by one."""
+    try:
+        msgspec.convert(options, shape)
+    except msgspec.ValidationError as error:
+        document.fault(place, f"{error} [config.value]")
 
 
 def _check_splits(recipe: Recipe, document: _Document) -> None:

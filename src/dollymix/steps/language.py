@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Literal
 
 import msgspec
 
-from dollymix.errors import UsageError
 from dollymix.example import Example
 from dollymix.ledger import Verdict
 from dollymix.prose import letters, without_code
@@ -61,6 +61,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         unknown = [code for code in self.languages if code not in _SCRIPTS]
         if unknown or not self.languages:
             raise ValueError(f"`languages` must be of {', '.join(sorted(_SCRIPTS))}")
+        if self.identifier and find_spec("py3langid") is None:
+            raise ValueError("`identifier` needs a package: pip install 'dollymix[language]'")
 
     def __call__(self, example: Example) -> Example | Verdict:
         """The example as it is, or the verdict on its language."""
@@ -116,13 +118,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
     @cached_property
     def _identify(self) -> Callable[[str], tuple[str, float]]:
-        try:
-            from py3langid.langid import MODEL_FILE, LanguageIdentifier
-        except ImportError:
-            raise UsageError(
-                "step `language`: `identifier: true` needs the package `py3langid`: "
-                "pip install 'dollymix[language]'"
-            ) from None
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
         made = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
         made.set_languages(sorted(_SCRIPTS))
         classify: Callable[[str], tuple[str, float]] = made.classify

@@ -156,9 +156,12 @@ def _template_token(example: Example) -> _Found:
 
 def _edge_token(text: str) -> str | None:
     """The mark of a sequence at an edge; in between, and in pairs, it is HTML's for a strike."""
-    if text.rstrip().endswith("</s>") and "<s>" not in text.lstrip()[1:]:
+    if "s>" not in text:
+        return None
+    more = text.count("<s>") - text.count("</s>")
+    if more < 0 and text.rstrip().endswith("</s>"):
         return "</s>"
-    return "<s>" if text.lstrip().startswith("<s>") and "</s>" not in text else None
+    return "<s>" if more > 0 and text.lstrip().startswith("<s>") else None
 
 
 def _page_text(example: Example) -> _Found:

@@ -13,8 +13,10 @@ Filters: `length.too_short`, `length.too_long`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import msgspec
@@ -22,6 +24,7 @@ import msgspec
 from dollymix.errors import UsageError
 from dollymix.example import Example
 from dollymix.ledger import Verdict
+from dollymix.text import quoted
 
 _FIELDS = ("instruction", "context", "response")
 
@@ -47,8 +50,12 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     def __post_init__(self) -> None:
         if self.unit == "tokens" and not self.tokenizer:
             raise ValueError("`unit: tokens` needs `tokenizer`, the path of a tokenizer.json")
+        if self.tokenizer and not os.path.isfile(self.tokenizer):
+            raise ValueError(f"`tokenizer`: there is no file {quoted(self.tokenizer)}")
         if self.tokenizer and self.unit != "tokens":
             raise ValueError("`tokenizer` is for `unit: tokens`")
+        if self.unit == "tokens" and find_spec("tokenizers") is None:
+            raise ValueError("`unit: tokens` needs a package: pip install 'dollymix[tokens]'")
 
     def __call__(self, example: Example) -> Example | Verdict:
         """The example as it is, or the verdict on its length."""
@@ -95,15 +102,10 @@ def _words(text: str) -> int:
 
 
 def _tokens(path: str) -> Callable[[str], int]:
-    try:
-        from tokenizers import Tokenizer
-    except ImportError:
-        raise UsageError(
-            "step `length`: `unit: tokens` needs the package `tokenizers`: "
-            "pip install 'dollymix[tokens]'"
-        ) from None
+    from tokenizers import Tokenizer
+
     try:
         encode: Any = Tokenizer.from_file(path).encode
     except Exception as error:  # the package raises nothing more exact
-        raise UsageError(f"step `length`: {path} is no tokenizer: {error}") from None
+        raise UsageError(f"step `length`: {quoted(path)} is no tokenizer: {error}") from None
     return lambda text: len(encode(text, add_special_tokens=False).ids)

@@ -120,10 +120,10 @@ def _verdict(example: Example, kinds: dict[str, str]) -> Verdict:
     )
 
 
-# What may be a number of ours: eight digits or more with up to two separators between, or the
+# What may be a number of ours: eight digits or more with up to three separators between, or the
 # beginning of an IP address. One search settles nearly every text.
 _CANDIDATE = re.compile(
-    r"[0-9](?:(?:[ .()-]{0,2}[0-9]){7,}|[0-9]{0,2}(?:\.[0-9]{1,3}){3}"
+    r"[0-9](?:(?:[ .()-]{0,3}[0-9]){7,}|[0-9]{0,2}(?:\.[0-9]{1,3}){3}"
     r"|[0-9A-Fa-f]{3}:[0-9A-Fa-f:]{6,34})"
 )
 _BEFORE = "(?<![0-9A-Za-z_])"
@@ -138,7 +138,7 @@ _PHONE = re.compile(
     r"01[016789]([ .-]?)[0-9]{3,4}\1[0-9]{4}"
     r"|\(?0(?:2|[3-6][1-5]|70|50[0-9])(?:\) ?|[ .-])[0-9]{3,4}[ .-][0-9]{4}"
     r"|\+82[ .-]?(?:\(0\)|0)?[ .-]?[0-9]{1,2}[ .-]?[0-9]{3,4}[ .-]?[0-9]{4}"
-    r"|\+[1-9][0-9]{0,2}(?:[ .-]?\(?[0-9]{2,5}\)?){2,4}"
+    r"|\+[1-9][0-9]{0,2}(?:[ .-]?(?:\([0-9]{2,5}\)|[0-9]{2,5})){2,4}"
     rf")(?![.-]?[0-9]){_BEHIND}"
 )
 _CARD = re.compile(
