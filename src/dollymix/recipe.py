@@ -539,11 +539,7 @@ def _check_steps(listed: list[StepSpec], path: Path_, document: _Document) -> No
             continue
         if not _can_import(place, step.name, steps.load, document):
             continue
-        shape = steps.load(step.name).Step
-        before = len(document.problems)
-        _check_struct(step.options, shape, place, document)
-        if len(document.problems) == before:
-            _check_together(step.options, shape, place, document)
+        _check_options(step, place, document)
         if steps.is_group(step.name):
             first_group = first_group or (index, step.name)
         elif first_group is not None:
@@ -555,14 +551,17 @@ def _check_steps(listed: list[StepSpec], path: Path_, document: _Document) -> No
             )
 
 
-def _check_together(
-    options: dict[str, Any], shape: type[msgspec.Struct], place: Path_, document: _Document
-) -> None:
-    """What a struct says of options that are right one by one."""
+def _check_options(step: StepSpec, path: Path_, document: _Document) -> None:
+    """Note each option that is wrong by itself, or else what the step says of them together."""
+    known = len(document.problems)
+    shape = steps.load(step.name).Step
+    _check_struct(step.options, shape, path, document)
+    if len(document.problems) > known:
+        return
     try:
-        msgspec.convert(options, shape)
+        msgspec.convert(step.options, shape)
     except msgspec.ValidationError as error:
-        document.fault(place, f"{error} [config.value]")
+        document.fault(path, f"{_named(step.name)}: {error} [config.value]")
 
 
 def _check_splits(recipe: Recipe, document: _Document) -> None:

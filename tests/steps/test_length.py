@@ -100,5 +100,5 @@ def test_options_that_do_not_go_together_are_told_with_the_line(options, words, 
 
 def test_a_missing_package_is_told_with_the_command(monkeypatch, tokenizer):
     monkeypatch.setattr("dollymix.steps.length.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"pip install 'dollymix\[tokens\]'"):
+    with pytest.raises(ValueError, match=r"pip install 'dollymix\[tokenizers\]'"):
         Step(unit="tokens", tokenizer=tokenizer)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dollymix.example import Example
 from dollymix.steps.no_input import Step
-from tests.helpers import ORIGIN
+from tests.helpers import ORIGIN, merge, read_ledger
 
 
 def example(context="", response="답", **more):
@@ -63,3 +63,14 @@ def test_a_context_that_holds_a_marked_answer_stays():
 @given(st.text(), st.text())
 def test_any_text_is_judged(context, response):
     Step()(example(context, response))
+
+
+def test_the_spellings_of_the_real_sets_are_known(shared, tmp_path):
+    file = shared / "data" / "alpaca_ko" / "ko_alpaca_data.12761.json"
+    merge(
+        f"version: 1\nsources: [{{name: a, files: [{file}]}}]\nsteps: [no_input]\n",
+        tmp_path / "out",
+    )
+    total = read_ledger(tmp_path / "out")["total"]
+    assert total["changed"] == {"no_input": 161}
+    assert total["filtered"] == {"no_input/text.no_output": 3}

@@ -172,3 +172,21 @@ def test_changes_are_counted_and_stand_in_the_lineage(tmp_path):
 def test_a_field_that_becomes_empty_is_left_to_the_next_step():
     given = Example(instruction="\u200b", response="r", origin=ORIGIN)
     assert Step()(given) == msgspec.structs.replace(given, instruction="")
+
+
+def test_on_real_pages_every_answer_is_still_where_it_is_said(shared, tmp_path):
+    files = ["korquad1/KorQuAD_v1.0_dev.json", "korquad2/korquad2.1_train_00.first2.json"]
+    sources = "".join(
+        f"  - {{name: s{number}, files: [{shared / 'data' / file}]}}\n"
+        for number, file in enumerate(files)
+    )
+    recipe = f"version: 1\nsources:\n{sources}steps: [{{normalize: {{form: nfc}}}}]\n"
+    merge(recipe, tmp_path / "out")
+    total = read_ledger(tmp_path / "out")["total"]
+    assert total["written"] == 5776
+    assert total["changed"]["normalize"] > 200
+    assert "qa.answer_start_lost" not in total["warnings"]
+    pairs = zip(read_lines(tmp_path / "out"), read_lineage(tmp_path / "out"), strict=True)
+    assert all(
+        line["context"][row["answer_start"] :].startswith(line["response"]) for line, row in pairs
+    )

@@ -46,6 +46,10 @@ _TOKEN = re.compile(
     r"|pad|begin_of_text|end_of_text|start_header_id|end_header_id|eot_id|eom_id|sep)\|>"
     r"|/?INST\]|</?SYS>>|/?(?:start|end)_of_turn>|/endoftext/>|eo[hm]>|(?:bos|eos|pad|unk)>)"
 )
+# One of these stands in every such token: looking for them is much faster than for the tokens.
+_TOKEN_PIECES = (
+    "<|", "endoftext", "_of_turn>", "INST]", "SYS>>", "<eo", "<bos>", "<pad>", "<unk>"
+)  # fmt: skip
 _HANGUL = re.compile("[가-힣]")
 _PAGE = re.compile(
     r"(?m)^(?:Copy code|코드 복사|복사 코드)\s*$"
@@ -147,11 +151,20 @@ def _template_token(example: Example) -> _Found:
         if not ("<" in text or "[" in text):
             continue
         found = _edge_token(text)
-        if found is None and (match := _TOKEN.search(text)) and _TOKEN.search(without_fences(text)):
-            found = match[0]
+        if found is None and _holds(text, _TOKEN_PIECES) and _TOKEN.search(text):
+            match = _TOKEN.search(without_fences(text))
+            found = match and match[0]
         if found:
             return "leftovers.template_token", f"`{name}` holds the token `{found}`"
     return None
+
+
+def _holds(text: str, words: tuple[str, ...]) -> bool:
+    """True where one of the words stands in the text; a plain loop, since this is done most."""
+    for word in words:  # noqa: SIM110
+        if word in text:
+            return True
+    return False
 
 
 def _edge_token(text: str) -> str | None:
@@ -166,7 +179,7 @@ def _edge_token(text: str) -> str | None:
 
 def _page_text(example: Example) -> _Found:
     text = example.response
-    if not any(word in text for word in _PAGE_WORDS):
+    if not _holds(text, _PAGE_WORDS):
         return None
     found = _PAGE.search(text)
     return found and ("leftovers.page_text", f"`response` holds `{found[0].strip()}`")
@@ -174,7 +187,7 @@ def _page_text(example: Example) -> _Found:
 
 def _refusal(example: Example) -> _Found:
     text = example.response[:_REFUSED_WITHIN]
-    if not any(word in text for word in _REFUSAL_WORDS):
+    if not _holds(text, _REFUSAL_WORDS):
         return None
     found = _REFUSAL.search(text)
     return found and ("leftovers.refusal", f"`response` says {quoted(found[0], 60)}")

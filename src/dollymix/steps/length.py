@@ -4,7 +4,7 @@
     steps: [{length: {unit: tokens, tokenizer: tokenizer.json, all: {max: 2048}}}]
 
 Length is counted in characters (code points), in words (what stands between white space), or in the
-tokens of a `tokenizer.json`, without special tokens; tokens need `pip install 'dollymix[tokens]'`.
+tokens of a `tokenizer.json`, without special tokens (`pip install 'dollymix[tokenizers]'`).
 `all` is instruction, context and response together. Without a bound nothing is taken. An empty
 context is not too short.
 
@@ -55,7 +55,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         if self.tokenizer and self.unit != "tokens":
             raise ValueError("`tokenizer` is for `unit: tokens`")
         if self.unit == "tokens" and find_spec("tokenizers") is None:
-            raise ValueError("`unit: tokens` needs a package: pip install 'dollymix[tokens]'")
+            raise ValueError("`unit: tokens` needs a package: pip install 'dollymix[tokenizers]'")
 
     def __call__(self, example: Example) -> Example | Verdict:
         """The example as it is, or the verdict on its length."""
