@@ -41,6 +41,8 @@ KOREAN = (
 )  # fmt: skip
 # The step, its options, the sets.
 RUNS: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = (
+    ("normalize", {}, tuple(SETS)),
+    ("normalize", {"form": "nfc"}, tuple(SETS)),
     ("no_input", {}, tuple(SETS)),
     ("length", {"response": {"min": 2, "max": 8000}}, tuple(SETS)),
     ("repetition", {}, tuple(SETS)),
@@ -88,10 +90,10 @@ def run(
     sys.stdout.write(f"\n{step} {json.dumps(options)}\n")
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for source, books in ledger["sources"].items():
-        for key, count in (
-            books["filtered"] | {f"{k}/changed": v for k, v in books["changed"].items()}
-        ).items():
+        for key, count in books["filtered"].items():
             counts[key.partition("/")[2]][source] = count
+        for count in books["changed"].values():
+            counts["changed"][source] = count
     for reason, by_source in sorted(counts.items()):
         each = ", ".join(f"{name} {count}" for name, count in by_source.items())
         sys.stdout.write(f"  {reason}: {by_source.total()} ({each})\n")

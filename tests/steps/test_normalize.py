@@ -56,7 +56,7 @@ def test_it_is_put_in_order(text, made):
         "ㄱ ㅋㅋ ① ﾊﾝ ＡＢ",
         "年六 \uf98e \uf9d1",
         "葛\U000e0100",
-        "Ã©Â\x85 \ufffd",
+        "Ã©Â\x85 \ufffd Ã\x85",
         "가\tb\n\n나  다",
     ],
 )

@@ -49,6 +49,11 @@ _ODD = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2064"
     "\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+# White space, but U+0085, which is as good a sign of misread text as its neighbours are.
+_BLANKS = (
+    " \t\n\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u202f\u205f\u3000"
+)
 _COMPATIBILITY = re.compile("([\uf900-\ufaff\U0002f800-\U0002fa1f]+)")
 
 
@@ -69,7 +74,7 @@ def _clean(text: str) -> str:
         made = made.replace("\r\n", "\n").replace("\r", "\n")
     if _ODD.search(made):
         made = _JOINERS.sub("", _NOTHING.sub("", _LINE_ENDS.sub("\n", made)))
-    if made and (made[0].isspace() or made[-1].isspace()):
+    if made and (made[0] in _BLANKS or made[-1] in _BLANKS):
         made = _without_edges(made)
     # Joiners that stay are odd, too.
     return text if len(made) == len(text) and made == text else made
@@ -88,10 +93,10 @@ def _composed(text: str) -> str:
 
 
 def _without_edges(text: str) -> str:
-    stripped = text.strip()
-    if not stripped or not text[0].isspace():
+    stripped = text.strip(_BLANKS)
+    if not stripped or text[0] not in _BLANKS:
         return stripped
-    indent = text[: len(text) - len(text.lstrip())].rpartition("\n")[2]
+    indent = text[: len(text) - len(text.lstrip(_BLANKS))].rpartition("\n")[2]
     if not indent or stripped.partition("\n")[2][:1] not in (" ", "\t"):
         return stripped
     kept = indent + stripped

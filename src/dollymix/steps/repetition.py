@@ -12,8 +12,8 @@ here they are wider: 50 %, and four times.
 
 A word is what stands between white space; of more than 30 characters without any (Chinese, or one
 syllable without end) each four count as a word. Lines count without the blanks round them, and only
-those of three characters or more; one without letter and digit does not repeat. Code, formulas and
-rows of tables are no repetition.
+those of three characters or more. Words and lines without letter and digit, code, formulas and rows
+of tables are no repetition.
 
     steps: [{repetition: {fields: [response], lines: 0.5, ngrams: 0.5}}]
 
@@ -76,7 +76,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if share > self.lines:
                 return "repetition.lines", "lines that stood before", share
         if self._may_run(words):
-            share = _words_in_runs(_pieces(_prose(text).split()), self.times) / len(words)
+            said = [word for word in _pieces(_prose(text).split()) if _SAYS.search(word)]
+            share = _words_in_runs(said, self.times) / len(words)
             if share > self.ngrams:
                 return "repetition.ngrams", f"runs of {_RUN} words that stand again", share
         return None
