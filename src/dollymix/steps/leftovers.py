@@ -81,7 +81,10 @@ _REFUSAL = re.compile(
     r"|\A(?:죄송|미안)[^\n]{0,40}(?:혐오|비난|비속|욕설|험담|성적인|발언)"
     r"|(?i:\A(?:I'm|I am) sorry,? but I (?:can't|cannot|can not|am unable|am not able|won't)\b)"
 )
-_REFUSAL_WORDS = ("모델", "AI", "인공", "죄송", "미안", "rtificial", "anguage", "sorry", "Sorry")
+_REFUSAL_WORDS = (
+    "모델", "어시스턴트", "비서", "챗봇", "죄송", "미안", "an AI", "an ai", "rtificial", "anguage ",
+    "ssistant", "hatbot", "sorry",
+)  # fmt: skip
 _REFUSED_WITHIN = 300
 _PLACEHOLDER = re.compile(r"(?<!\{)\{\{ ?[\w가-힣][\w가-힣 .-]{0,38}\}\}(?!\})")
 # A question that asks for another language, or is about one.
