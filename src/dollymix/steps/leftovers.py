@@ -86,6 +86,7 @@ _REFUSAL_WORDS = (
     "ssistant", "hatbot", "sorry",
 )  # fmt: skip
 _REFUSED_WITHIN = 300
+_EDGE = 40
 _PLACEHOLDER = re.compile(r"(?<!\{)\{\{ ?[\w가-힣][\w가-힣 .-]{0,38}\}\}(?!\})")
 # A question that asks for another language, or is about one.
 _ASKS = re.compile(
@@ -172,12 +173,13 @@ def _holds(text: str, words: tuple[str, ...]) -> bool:
 
 def _edge_token(text: str) -> str | None:
     """The mark of a sequence at an edge; in between, and in pairs, it is HTML's for a strike."""
-    if "s>" not in text:
+    ends = text[-_EDGE:].rstrip().endswith("</s>")
+    if not ends and not text[:_EDGE].lstrip().startswith("<s>"):
         return None
     more = text.count("<s>") - text.count("</s>")
-    if more < 0 and text.rstrip().endswith("</s>"):
+    if ends and more < 0:
         return "</s>"
-    return "<s>" if more > 0 and text.lstrip().startswith("<s>") else None
+    return "<s>" if not ends and more > 0 else None
 
 
 def _page_text(example: Example) -> _Found:
