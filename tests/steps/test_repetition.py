@@ -65,7 +65,7 @@ def test_what_comes_first_never_hides_what_repeats(times, text):
     """The screens before the exact count are sound: without them, the same is found."""
     step = Step(times=times, least=1)
     found = step._judge(text)
-    unscreened = type("Open", (Step,), {"_may_run": lambda self, words: True})
+    unscreened = type("Open", (Step,), {"_may_run": lambda self, words, distinct: True})
     assert unscreened(times=times, least=1)._judge(text) == found
 
 

@@ -68,28 +68,32 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return example
 
     def _judge(self, text: str) -> tuple[str, str, float] | None:
-        words = _pieces(text.split())
+        words = text.split()
+        distinct = set(words)
+        if distinct and max(map(len, distinct)) > _LONGEST_WORD:
+            words = _pieces(words)
+            distinct = set(words)
         if len(words) < self.least:
             return None
         if _repeated_lines(text) > self.lines:
             share = _repeated_lines(_prose(text))
             if share > self.lines:
                 return "repetition.lines", "lines that stood before", share
-        if self._may_run(words):
+        if self._may_run(words, len(distinct)):
             said = [word for word in _pieces(_prose(text).split()) if _SAYS.search(word)]
             share = _words_in_runs(said, self.times) / len(words)
             if share > self.ngrams:
                 return "repetition.ngrams", f"runs of {_RUN} words that stand again", share
         return None
 
-    def _may_run(self, words: list[str]) -> bool:
+    def _may_run(self, words: list[str], distinct: int) -> bool:
         """False where too few words stand again for so many runs: that settles nearly every text.
 
         Of what stands so often all but the first are repeats; and words of equal runs are equal one
         by one, so that three of the five will do.
         """
         repeats = self.ngrams * len(words) * (self.times - 1) / max(self.times, 1)
-        if len(words) - len(set(words)) < repeats:
+        if len(words) - distinct < repeats:
             return False
         thirds = len(set(zip(words, words[2:], words[4:], strict=False)))
         return len(words) - _RUN + 1 - thirds >= repeats / _RUN
@@ -103,8 +107,6 @@ def _prose(text: str) -> str:
 
 def _pieces(words: list[str]) -> list[str]:
     """The words, those that are too long to be one in pieces."""
-    if not words or max(map(len, words)) <= _LONGEST_WORD:
-        return words
     made: list[str] = []
     for word in words:
         if len(word) <= _LONGEST_WORD:
