@@ -39,10 +39,10 @@ LEFT = [
     ("사과하는 법", "죄송합니다. 주문을 곧 다시 보내 드리겠습니다."),
     ("질문", "식은 {{{x}}} 이다."),
     ("다음 문장을 영어로 번역하세요.", SENTENCE),
-    ("시를 인용하세요.", '"I Wandered Lonely as a Cloud" by William Wordsworth'),
+    ("책을 추천하세요.", '"The Old Clock on the Quiet Stairs Below" by Jane Roe'),
     (
-        "카운티를 나열하세요.",
-        "Antrim, Armagh, Carlow, Cavan, Clare, Cork, Derry, Down, Dublin, Kerry",
+        "도시를 나열하세요.",
+        "Aville, Bton, Cburg, Dford, Eham, Fport, Gwick, Hbury, Idale, Jstead, Kmouth",
     ),
     ("요약하세요.", "네."),
     ("네.", "네."),
