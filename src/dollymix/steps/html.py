@@ -9,9 +9,9 @@ reference marks, categories and footer; links, emphasis and pictures leave their
 Stays: headings (`## ` in Markdown), paragraphs, lists (`- `, `1. `), preformatted text (fenced in
 Markdown); formulas as their TeX (`$x^2$` in Markdown) or else their text; `10<sup>6</sup>` is
 `10^6`. A table becomes a Markdown table, in text too, its first row the header. A cell that spans
-several columns or rows stands once, at its first place, and leaves the others blank (`spans: repeat`
-writes it into each); lines of a cell are joined by ` / `. Tables that only place lists or texts
-side by side are taken apart. Entities are resolved once.
+several columns or rows stands once, at its first place, and leaves the others blank (with
+`spans: repeat` it stands in each); lines of a cell are joined by ` / `. Tables that only place
+lists or texts side by side are taken apart. Entities are resolved once.
 
 The response is the part of the new context that the old response stood at, so `answer_start` is
 carried: what was `<td>332cm</td>` is `332cm`, a table is a Markdown table. Where that part is not
@@ -36,7 +36,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -67,50 +67,50 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         marked = [name for name in self.fields if has_markup(getattr(example, name))]
         if not marked:
             return example
-        pages = {name: self._page(getattr(example, name)) for name in marked}
-        changed: dict[str, Any] = {name: page.text for name, page in pages.items()}
+        pages: list[Page] = []
+        changed: dict[str, Any] = {}
         flags = example.flags
-        if not all(page.parsed for page in pages.values()):
-            flags = (*flags, "html.not_parsed")
         start = _span(example)
-        if start is not None:
-            answer = self._answer(example, start, pages)
-            if answer is None:
-                flags = (*flags, "html.answer_lost")
-                changed["answer_start"] = None
-            else:
-                changed["answer_start"], changed["response"] = answer
+        if start is not None and "context" in marked:
+            page = self._page(example.context)
+            found = page.carry(start, start + len(example.response))
+            answer = page.text[slice(*found)] if found else ""
+            if found and ("response" in self.fields or answer == example.response):
+                changed = {"answer_start": found[0], "response": answer}
+        for name in marked:
+            if name not in changed:
+                pages.append(self._page(getattr(example, name)))
+                changed[name] = pages[-1].text
         response = changed.get("response", example.response)
         if is_blank(response) and not is_blank(example.response):
-            return Verdict(
-                origin=example.origin,
-                outcome="filtered",
-                step="html",
-                reason="text.blank",
-                message="`response` holds nothing but tags",
-                example=example,
-            )
-        return msgspec.structs.replace(example, flags=flags, **changed)
+            return _nothing_left(example)
+        context = changed.get("context", example.context)
+        where = changed.get("answer_start", start)
+        if start is not None and not (
+            "answer_start" in changed
+            or ("context" not in changed and context.startswith(response, start))
+        ):
+            where = None
+            flags = (*flags, "html.answer_lost")
+        if not all(page.parsed for page in pages):
+            flags = (*flags, "html.not_parsed")
+        if start is None:
+            where = example.answer_start
+        return msgspec.structs.replace(example, flags=flags, **{**changed, "answer_start": where})
 
     def _page(self, text: str) -> Page:
         return _converted(text, self.to == "markdown", self.spans == "repeat")
 
-    def _answer(
-        self, example: Example, start: int, pages: dict[str, Page]
-    ) -> tuple[int, str] | None:
-        """Where the answer stands behind the conversion, and what it is there."""
-        end = start + len(example.response)
-        page = pages.get("context")
-        if page is None:  # the context is as it was
-            alone = pages["response"].text if "response" in pages else example.response
-            return (start, alone) if example.context.startswith(alone, start) else None
-        found = page.carry(start, end)
-        if found is None:
-            return None
-        answer = page.text[slice(*found)]
-        if "response" not in self.fields and answer != example.response:
-            return None
-        return found[0], answer
+
+def _nothing_left(example: Example) -> Verdict:
+    return Verdict(
+        origin=example.origin,
+        outcome="filtered",
+        step="html",
+        reason="text.blank",
+        message="`response` holds nothing but tags",
+        example=example,
+    )
 
 
 def _span(example: Example) -> int | None:
@@ -122,21 +122,23 @@ def _span(example: Example) -> int | None:
 
 
 # Names of HTML and MathML. Another name between angle brackets is text: `vector<int>`.
-_BLOCK_NAMES = frozenset(
-    "address article aside blockquote body caption center col colgroup dd details dialog dir div dl "
-    "dt fieldset figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 head header hgroup hr "
-    "html legend li link main menu meta nav noscript ol optgroup option p pre script section "
-    "select style summary table tbody td template textarea tfoot th thead title tr ul".split()
-)
-_INLINE_NAMES = frozenset(
-    "a abbr acronym applet area audio b base basefont bdi bdo big blink br button canvas cite code "
-    "data datalist del dfn em embed font frame i iframe img input ins kbd label map mark meter "
-    "nobr noframes object output param picture progress q rb rbc rp rt rtc ruby s samp slot small "
-    "source span strike strong sub sup svg time track tt u var video wbr "
-    "math maction menclose merror mfenced mfrac mglyph mi mmultiscripts mn mo mover mpadded "
-    "mphantom mprescripts mroot mrow ms mspace msqrt mstyle msub msubsup msup mtable mtd mtext "
-    "mlabeledtr mtr munder munderover none semantics annotation annotation-xml".split()
-)
+_BLOCK = """
+address article aside blockquote body caption center col colgroup dd details dialog dir div dl
+dt fieldset figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html
+legend li link main menu meta nav noscript ol optgroup option p pre script section select style
+summary table tbody td template textarea tfoot th thead title tr ul
+"""
+_INLINE = """
+a abbr acronym applet area audio b base basefont bdi bdo big blink br button canvas cite code
+data datalist del dfn em embed font frame i iframe img input ins kbd label map mark meter nobr
+noframes object output param picture progress q rb rbc rp rt rtc ruby s samp slot small source
+span strike strong sub sup svg time track tt u var video wbr math maction menclose merror
+mfenced mfrac mglyph mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms
+mspace msqrt mstyle msub msubsup msup mtable mtd mtext mlabeledtr mtr munder munderover none
+semantics annotation annotation-xml
+"""
+_BLOCK_NAMES = frozenset(_BLOCK.split())
+_INLINE_NAMES = frozenset(_INLINE.split())
 _NAMES = _BLOCK_NAMES | _INLINE_NAMES
 _ALTERNATIVES = "|".join(sorted(_NAMES, key=len, reverse=True))
 # A tag: without quotes; with quotes that hold no angle bracket; a cell whose quotes do not match,
@@ -158,6 +160,8 @@ _ATTRIBUTE = re.compile(
     r"""\b(rowspan|colspan|start|alttext)\s*=\s*("[^"]*"?|'[^']*'?|[^\s>]*)""", re.IGNORECASE
 )
 _NUMBER = re.compile(r"\d{1,6}")
+_SIMPLE = re.compile("(<[^<>]*>)")
+_SPAN = re.compile(r"(?:row|col)span\s*=", re.IGNORECASE)
 _COMMENT_END = "-->"
 
 # Marks: one before and one behind each run of text, so that its place behind the conversion is
@@ -174,14 +178,15 @@ _HIDDEN = 0x10F100
 _HIDDEN_CONTROLS = re.compile("[\U0010f100-\U0010f11f]")
 
 _BLANK = " \t\n\r\f\xa0"
-_WHITE = re.compile(f"[{_BLANK}]+")
+_WHITE = re.compile(f"[{_BLANK}]{{2,}}|[{_BLANK[1:]}]")
 _EDGE = "(?:[ \t\n\r\f\xa0]|&nbsp;|&#160;|&#[xX][aA]0;)*+"
 _LEADING = re.compile(_EDGE)
+_TRAILING = re.compile("(?:&nbsp;|&#160;|&#[xX][aA]0;)$")
+_BLANK_OR_ENTITY = _BLANK + "&;"
 _BREAK = "\x0b"
-_STRAY = re.compile("<")
 
 _EDIT = re.compile(
-    rf"{_MARK}*\[(?:{_MARK}|\s)*(?:편집|원본(?:{_MARK}|\s)*편집|edit|edit source|\|)"
+    rf"{_BEGIN}?\[(?:{_MARK}|\s)*(?:편집|원본(?:{_MARK}|\s)*편집|edit|edit source|\|)"
     rf"(?:{_MARK}|\s|\||편집|원본|edit|source)*\]{_MARK}*\s*$"
 )
 _REFERENCE = re.compile(r"(?:\s*\[[^\[\]]{1,20}\](?:\s*:\s*[\d,\s–-]+)?)+\s*")
@@ -189,6 +194,8 @@ _EXPONENT = re.compile(r"[+−-]?(?:\d{1,6}|[a-zA-Z])")
 _ARROW = re.compile(rf"^({_MARK}*)↑({_MARK}*)\s*")
 _DISPLAY_STYLE = re.compile(r"\{\\(?:display|text)style\s*(.*)\}", re.DOTALL)
 _CONTENTS = ("목차", "Contents")
+# View, discuss, edit, history: the links of a navigation box to its own template.
+_TEMPLATE_LINKS = ("vdeh", "vde", "vte")
 
 _WIKI = re.compile(r"<title[^<>]*>[^<>]*(?:위키백과|Wikipedia)[^<>]*</title", re.IGNORECASE)
 _WIKI_START = re.compile(r"<h1[\s>]", re.IGNORECASE)
@@ -301,22 +308,34 @@ class Page(NamedTuple):
 
     def _next(self, at: int, end: int) -> int:
         """The next character that is content: no blank, no backslash before a bar."""
-        while at < end and (self.text[at].isspace() or self.text.startswith("\\|", at)):
-            at += 1 if self.text[at].isspace() else 1
-            if self.text[at - 1] == "\\":
-                break
-        return at
+        while at < end and self.text[at].isspace():
+            at += 1
+        return at + 1 if at < end and self.text.startswith("\\|", at) else at
 
 
 def _edge_names(tags: str) -> set[str]:
     return {name.lower() for name in _TAG_NAME.findall(tags)}
 
 
-_LINE_NAMES = {"tr", "tbody", "thead", "tfoot", "ul", "ol", "li", "h1", "h2", "h3", "h4", "h5", "h6"}
+_LINE_NAMES = {
+    "tr",
+    "tbody",
+    "thead",
+    "tfoot",
+    "ul",
+    "ol",
+    "li",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+}
 
 
 def _line_cut(gap: str, names: set[str], *, at_start: bool) -> int | None:
-    """Where in the signs before a run the part begins that belongs to its block: `| `, `- `, `## `."""
+    """Where in the signs before a run those of its block begin: `| `, `- `, `## `."""
     whole = names & {"table", "pre"}
     if not whole and not names & _LINE_NAMES:
         return None
@@ -333,13 +352,15 @@ def _converted(source: str, markdown: bool, repeat: bool) -> Page:
     begins, ends, pieces, marked = _cut(source)
     form = _Form(markdown, repeat, lines=not _holds_block(pieces))
     written, parsed = _rendered(pieces, form, len(begins) if marked else -1)
-    written = _HIDDEN_CONTROLS.sub(lambda m: chr(ord(m[0]) - _HIDDEN), written) if marked else written
+    written = (
+        _HIDDEN_CONTROLS.sub(lambda m: chr(ord(m[0]) - _HIDDEN), written) if marked else written
+    )
     if not marked:
         return Page(source, written, [], [], [], [], True, parsed)
     text, new = _without_marks(written)
     kept = [i for i in range(len(begins)) if i in new]
     new_begins = [new[i][0] for i in kept]
-    in_order = all(a < b for a, b in zip(new_begins, new_begins[1:], strict=False))
+    in_order = all(a < b for a, b in pairwise(new_begins))
     return Page(
         source,
         text,
@@ -357,42 +378,67 @@ def _cut(source: str) -> tuple[list[int], list[int], list[str], bool]:
     `<` that is no tag as an entity, each run of text between marks; and where the runs stand."""
     marked = not _PRIVATE.search(source)
     start, end, is_wiki = _kept_range(source)
-    pieces = _PIECES.split(_without_comments(source[start:end]))
+    pieces, plain = _split(_without_comments(source[start:end]))
+    has_controls = marked and _CONTROLS.search(source) is not None
     begins: list[int] = []
     ends: list[int] = []
-    plain: dict[str, str] = {}
-    places = accumulate(map(len, pieces), initial=start)
-    for index, (at, piece) in enumerate(zip(places, pieces, strict=False)):
-        if index % 2:
-            made = plain.get(piece)
-            if made is None:
-                made = plain[piece] = _plain_tag(piece)
-            pieces[index] = made
-            continue
+    places = list(accumulate(map(len, pieces), initial=start))
+    for index in range(0, len(pieces), 2):
+        piece = pieces[index]
         if not piece or piece.isspace():
             continue
-        lead = _LEADING.match(piece).end()  # type: ignore[union-attr]
-        if lead == len(piece):
+        lead, tail = _edges(piece)
+        if lead >= tail:
             continue
         if is_wiki and len(begins) < _WIKI_HEAD and piece.strip() in _WIKI_LINES:
             pieces[index] = ""
             continue
-        tail = _trailing(piece)
         core = piece[lead:tail]
+        if "<" in core:
+            core = core.replace("<", "&lt;")
         if marked:
-            mark = _mark(len(begins))
-            if _CONTROLS.search(core):
+            if has_controls:
                 core = _CONTROLS.sub(lambda m: chr(ord(m[0]) + _HIDDEN), core)
-            begins.append(at + lead)
-            ends.append(at + tail)
-            core = f"{mark}{core}{_END}"
-        pieces[index] = piece[:lead] + core.replace("<", "&lt;") + piece[tail:]
+            core = f"{_mark(len(begins))}{core}{_END}"
+            begins.append(places[index] + lead)
+            ends.append(places[index] + tail)
+        pieces[index] = f"{piece[:lead]}{core}{piece[tail:]}"
+    pieces[1::2] = [plain[tag] for tag in pieces[1::2]]
     return begins, ends, pieces, marked
 
 
+def _split(source: str) -> tuple[list[str], dict[str, str]]:
+    """Text and tag by turns, and the plain form of each tag.
+
+    Nearly always a tag ends at its first `>`, which is soon found; else each kind is tried.
+    """
+    pieces = _SIMPLE.split(source)
+    tags = set(pieces[1::2])
+    if not all(map(_is_simple, tags)):
+        pieces = _PIECES.split(source)
+        tags = set(pieces[1::2])
+    return pieces, {tag: _plain_tag(tag) for tag in tags}
+
+
+def _is_simple(tag: str) -> bool:
+    if not _PIECES.fullmatch(tag):
+        return False
+    return tag.count('"') % 2 == 0 == tag.count("'") % 2 or bool(_SPAN.search(tag))
+
+
+def _edges(piece: str) -> tuple[int, int]:
+    """Where the text of a piece begins and ends, without the blanks around it."""
+    lead = _LEADING.match(piece).end() if piece[0] in _BLANK_OR_ENTITY else 0  # type: ignore[union-attr]
+    if lead == len(piece):
+        return 0, 0
+    return lead, _trailing(piece) if piece[-1] in _BLANK_OR_ENTITY else len(piece)
+
+
 def _mark(number: int) -> str:
+    if number < _BASE:
+        return chr(_LOW + number)
     high, low = divmod(number, _BASE)
-    return (chr(_HIGH + high - 1) if high else "") + chr(_LOW + low)
+    return chr(_HIGH + high - 1) + chr(_LOW + low)
 
 
 def _number(mark: str) -> int:
@@ -402,15 +448,13 @@ def _number(mark: str) -> int:
 
 def _trailing(piece: str) -> int:
     """Where the blanks at the end of a piece begin."""
-    end = len(piece)
-    while True:
-        kept = len(piece[:end].rstrip(_BLANK)) if piece[end - 1] in _BLANK else end
-        for blank in ("&nbsp;", "&#160;", "&#xa0;", "&#xA0;"):
-            if piece.endswith(blank, 0, kept):
-                kept -= len(blank)
-        if kept == end:
-            return end
-        end = kept
+    end = len(piece.rstrip(_BLANK))
+    while piece[end - 1] == ";":
+        blank = _TRAILING.search(piece, 0, end)
+        if not blank:
+            break
+        end = len(piece[: blank.start()].rstrip(_BLANK))
+    return end
 
 
 def _kept_range(source: str) -> tuple[int, int, bool]:
@@ -465,16 +509,15 @@ def _holds_block(pieces: list[str]) -> bool:
 def _without_marks(written: str) -> tuple[str, dict[int, tuple[int, int]]]:
     """The text without marks, and where each run stands in it."""
     parts = _MARKS.split(written)
+    texts = parts[::2]
     found: dict[int, tuple[int, int]] = {}
-    at, number, begin = 0, -1, 0
-    for index, part in enumerate(parts):
-        if not index % 2:
-            at += len(part)
-        elif part != _END:
-            number, begin = _number(part), at
+    number, begin = -1, 0
+    for mark, at in zip(parts[1::2], accumulate(map(len, texts)), strict=False):
+        if mark != _END:
+            number, begin = _number(mark), at
         elif number >= 0:
             found.setdefault(number, (begin, at))
-    return "".join(parts[::2]), found
+    return "".join(texts), found
 
 
 class _Form(NamedTuple):
@@ -573,9 +616,8 @@ class _Blocks:
         return [line for _, text in self.blocks for line in text.split("\n") if line]
 
 
-_SKIPPED = frozenset(
-    "head title script style noscript template iframe nav footer svg rp colgroup col".split()
-)
+_NOT_WRITTEN = "head title script style noscript template iframe nav footer svg rp colgroup col"
+_SKIPPED = frozenset(_NOT_WRITTEN.split())
 _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _CELLS = frozenset(("td", "th"))
 _SECTIONS = frozenset(("tbody", "thead", "tfoot"))
@@ -721,9 +763,11 @@ def _list(element: Any, out: _Blocks) -> None:
     if out.at_contents and _is_contents(element):
         out.at_contents = False
         return
+    if len(element) <= 4 and _letters(element) in _TEMPLATE_LINKS:
+        return
     lines: list[str] = []
     number = int(element.get("start") or 1) if element.tag == "ol" else None
-    for child in _with_stray_text(element, out):
+    for child in _with_stray_text(element):
         if isinstance(child, str) or child.tag == "li":
             sign = "- " if number is None else f"{number}. "
             item = _item(child, sign, out)
@@ -739,10 +783,14 @@ def _list(element: Any, out: _Blocks) -> None:
 
 
 def _is_contents(element: Any) -> bool:
-    return _MARKS.sub("", "".join(element.itertext())).strip()[:1].isdigit()
+    return _letters(element)[:1].isdigit()
 
 
-def _with_stray_text(element: Any, out: _Blocks) -> Iterator[Any]:
+def _letters(element: Any) -> str:
+    return "".join(_MARKS.sub("", "".join(element.itertext())).split())
+
+
+def _with_stray_text(element: Any) -> Iterator[Any]:
     if element.text and element.text.strip():
         yield element.text
     for child in element:
