@@ -539,7 +539,7 @@ def _check_steps(listed: list[StepSpec], path: Path_, document: _Document) -> No
             continue
         if not _can_import(place, step.name, steps.load, document):
             continue
-        _check_struct(step.options, steps.load(step.name).Step, place, document)
+        _check_options(step, place, document)
         if steps.is_group(step.name):
             first_group = first_group or (index, step.name)
         elif first_group is not None:
@@ -549,6 +549,19 @@ def _check_steps(listed: list[StepSpec], path: Path_, document: _Document) -> No
                 f"{_named(step.name)} judges single examples and must stand before "
                 f"{_named(first_group[1])} (line {line}), which compares them [config.order]",
             )
+
+
+def _check_options(step: StepSpec, path: Path_, document: _Document) -> None:
+    """Note each option that is wrong by itself, or else what the step says of them together."""
+    known = len(document.problems)
+    shape = steps.load(step.name).Step
+    _check_struct(step.options, shape, path, document)
+    if len(document.problems) > known:
+        return
+    try:
+        msgspec.convert(step.options, shape)
+    except msgspec.ValidationError as error:
+        document.fault(path, f"{_named(step.name)}: {error} [config.value]")
 
 
 def _check_splits(recipe: Recipe, document: _Document) -> None:

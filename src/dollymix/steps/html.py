@@ -530,6 +530,8 @@ class _Form(NamedTuple):
 
 def _rendered(pieces: list[str], form: _Form, marks: int) -> tuple[str, bool]:
     root = _parsed("".join(pieces), marks)
+    if root is None and marks == 0:
+        return "", True
     if root is None:
         return _stripped(pieces), False
     out = _Blocks(form)
@@ -809,6 +811,8 @@ def _item(content: Any, sign: str, out: _Blocks) -> list[str]:
     if not lines:
         return []
     lines[0] = _ARROW.sub(r"\1\2", lines[0])
+    if len(lines) == 1 and not _MARKS.sub("", lines[0]):
+        return []
     if out.in_cell:
         return lines
     indent = " " * len(sign)
@@ -863,6 +867,7 @@ def _rows(element: Any, out: _Blocks) -> Iterator[list[Any]]:
         if tag in _CELLS:
             loose.append(child)
         else:
+            out.close()
             if loose:
                 yield loose
                 loose = []
