@@ -582,7 +582,7 @@ class _Blocks:
         self.line: list[str] = []
         self.at_contents = False
 
-    def close(self, kind: str = "") -> None:
+    def close(self) -> None:
         """The line that grew becomes a block."""
         if not self.line:
             return
@@ -593,7 +593,7 @@ class _Blocks:
         elif _BREAK in text:
             text = text.replace(_BREAK, "\n")
         if text:
-            self.add(kind, text)
+            self.add("", text)
 
     def add(self, kind: str, text: str) -> None:
         """One more block."""
@@ -984,11 +984,9 @@ def _stray_cell(element: Any, out: _Blocks) -> None:
     text = _cell_text(element, out)
     if not text:
         return
-    before = element.getprevious()
-    if before is not None and before.tag in _CELLS and out.blocks and out.blocks[-1][0] == "cell":
-        out.line = []
-        text = f"{out.blocks.pop()[1]} | {text}"
     out.close()
+    if out.blocks and out.blocks[-1][0] == "cell":
+        text = f"{out.blocks.pop()[1]} | {text}"
     out.add("cell", text)
 
 

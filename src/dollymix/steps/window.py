@@ -171,9 +171,8 @@ def _between_words(
     """The window within a sentence that is too long; a row stays whole."""
     start, end = answer
     left = _line_start(text, start) if _is_row(text, start) else start
-    right = end
-    if _is_row(text, max(end - 1, 0)):
-        right = _line_end(text, max(end - 1, 0))
+    behind = max(end - 1, 0)
+    right = max(end, _line_end(text, behind)) if _is_row(text, behind) else end
     if measure.size(left, right) > room:
         return _Window(left, right, smallest=True)
     words = [found.end() for found in _WORD.finditer(text, begin, finish)]
