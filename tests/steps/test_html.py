@@ -63,6 +63,8 @@ WIKI = """<!DOCTYPE html>
 <div><div><a>분류</a>: <ul><li><a>나라</a></li></ul></div></div>
 <div><h2>둘러보기 메뉴</h2></div></body></html>"""
 
+TABLE = "<table><tr><th>가</th><th>나</th></tr><tr><td>다</td><td>라</td></tr></table>"
+
 FORMS = {
     "paragraphs": ("<p>가<br/>나</p>\n<p> 다\n 라 </p>마", "가\n나\n\n다 라\n\n마"),
     "inline": ("<p><b>가</b> <i>나</i><a>다</a> <span>라</span></p>", "가 나다 라"),
@@ -99,6 +101,13 @@ FORMS = {
         "<tr><td>나</td><td>3</td></tr></table>",
         "| 가 | 1 2 |\n| --- | --- |\n| 나 | 3 |",
     ),
+    "a table of its own in a cell": (
+        "<table><tr><td>가</td><td>나</td></tr>"
+        f"<tr><td>다</td><td>{TABLE}</td></tr><tr><td>라</td><td>마</td></tr></table>",
+        "| 가 | 나 |\n| --- | --- |\n\n다\n\n| 가 | 나 |\n| --- | --- |\n| 다 | 라 |\n\n"
+        "| 라 | 마 |\n| --- | --- |",
+    ),
+    "a table in a cell alone": (f"<td>{TABLE}</td>", "| 가 | 나 |\n| --- | --- |\n| 다 | 라 |"),
     "a table that only places": (
         "<table><tr><td><ul><li>가</li></ul></td><td><ul><li>나</li></ul></td></tr></table>",
         "- 가\n- 나",
@@ -215,7 +224,6 @@ def test_other_fields_are_left_as_they_are():
 
 
 # The answer: what stands before and behind it, itself, and what it becomes.
-TABLE = "<table><tr><th>가</th><th>나</th></tr><tr><td>다</td><td>라</td></tr></table>"
 ANSWERS = {
     "plain": ("<p>그는 ", "홍길동", "이다.</p>", "홍길동"),
     "a part of a word": ("<p>그는 홍", "길", "동이다.</p>", "길"),

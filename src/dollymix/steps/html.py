@@ -11,7 +11,8 @@ Markdown); formulas as their TeX (`$x^2$` in Markdown) or else their text; `10<s
 `10^6`. A table becomes a Markdown table, in text too, its first row the header. A cell that spans
 several columns or rows stands once, at its first place, and leaves the others blank (with
 `spans: repeat` it stands in each); lines of a cell are joined by ` / `. Tables that only place
-lists or texts side by side are taken apart. Entities are resolved once.
+lists or texts side by side are taken apart, and so is a row that holds a table of its own. Entities
+are resolved once.
 
 The response is the part of the new context that the old response stood at, so `answer_start` is
 carried: what was `<td>332cm</td>` is `332cm`, a table is a Markdown table. Where that part is not
@@ -36,7 +37,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, groupby, pairwise
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -845,6 +846,19 @@ def _table(element: Any, out: _Blocks) -> None:
             _flow(cell, out)
             out.close()
         return
+    if element.find(".//table") is None:
+        _add_table(rows, out)
+        return
+    for apart, group in groupby(rows, key=_holds_table):
+        if not apart:
+            _add_table(list(group), out)
+            continue
+        for cell in chain.from_iterable(group):
+            _flow(cell, out)
+            out.close()
+
+
+def _add_table(rows: list[list[Any]], out: _Blocks) -> None:
     lines = [line for line in _grid(rows, out) if any(line)]
     if not lines:
         return
@@ -855,6 +869,15 @@ def _table(element: Any, out: _Blocks) -> None:
     head = "| " + " | ".join(["---"] * max(map(len, lines))) + " |"
     written = ["| " + " | ".join(line) + " |" for line in lines]
     out.add("", "\n".join((written[0], head, *written[1:])))
+
+
+def _holds_table(row: list[Any]) -> bool:
+    """Whether a table of its own, of some rows and columns, stands in a cell of the row."""
+    return any(
+        len(table.findall(".//tr")) > 1 and table.find(".//tr/*[2]") is not None
+        for cell in row
+        for table in cell.iterfind(".//table")
+    )
 
 
 def _rows(element: Any, out: _Blocks) -> Iterator[list[Any]]:
@@ -981,10 +1004,14 @@ def _stray_row(element: Any, out: _Blocks) -> None:
 
 def _stray_cell(element: Any, out: _Blocks) -> None:
     """A cell outside a row: beside the cell before it."""
+    out.close()
+    if any(element.find(path) is not None for path in _PLACED):
+        _flow(element, out)
+        out.close()
+        return
     text = _cell_text(element, out)
     if not text:
         return
-    out.close()
     if out.blocks and out.blocks[-1][0] == "cell":
         text = f"{out.blocks.pop()[1]} | {text}"
     out.add("cell", text)
