@@ -6,6 +6,7 @@ import re
 import string
 import time
 from collections import Counter
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -494,6 +495,15 @@ def test_each_cell_of_a_table_stands_where_it_belongs(table):
     expected = cells_by_hand(rows)
     if len([cell for row in rows for cell in row]) > 1:
         assert cells_of(made) == expected
+
+
+def test_the_example_in_the_docs_is_true():
+    page = (Path(__file__).parents[2] / "docs/steps.md").read_text()
+    before = page.split("```html\n")[1].split("\n```")[0]
+    expected = page.split("```html\n")[1].split("```\n")[2].rstrip()
+    answer = "<td>20,890 표</td>"
+    made = Step()(example(answer, before, before.index(answer)))
+    assert (made.context, made.response) == (expected, "20,890 표")
 
 
 # --- in a build ---

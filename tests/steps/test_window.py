@@ -152,6 +152,10 @@ def test_a_window_of_a_window_is_the_same(context, characters):
 
 # --- tokens ---
 
+# How a byte-level tokenizer spells the 256 bytes.
+PRINTED = [*range(33, 127), *range(161, 173), *range(174, 256)]
+BYTES = [chr(byte) for byte in PRINTED] + [chr(256 + i) for i in range(256 - len(PRINTED))]
+
 
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory):
@@ -183,6 +187,20 @@ def test_a_window_of_tokens_fits(tokenizer, context, tokens, start):
     count = len(Tokenizer.from_file(tokenizer).encode(made.context).ids)
     assert made.context.startswith(answer, made.answer_start)
     assert count <= tokens or made.flags == ("window.exceeded",)
+
+
+def test_a_window_of_pieces_of_letters_fits(tmp_path):
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    made = Tokenizer(models.BPE({byte: i for i, byte in enumerate(BYTES)}, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    made.decoder = decoders.ByteLevel()
+    made.save(str(tmp_path / "t.json"))
+    for tokens in range(1, 60):
+        found = around(PROSE, "셋", tokens=tokens, tokenizer=str(tmp_path / "t.json"))
+        assert found.context.startswith("셋", found.answer_start)
+        count = len(made.encode(found.context).ids)
+        assert count <= tokens or (found.context, found.flags) == ("셋", ("window.exceeded",))
 
 
 @pytest.mark.parametrize(

@@ -873,11 +873,12 @@ def _add_table(rows: list[list[Any]], out: _Blocks) -> None:
 
 def _holds_table(row: list[Any]) -> bool:
     """Whether a table of its own, of some rows and columns, stands in a cell of the row."""
-    return any(
-        len(table.findall(".//tr")) > 1 and table.find(".//tr/*[2]") is not None
-        for cell in row
-        for table in cell.iterfind(".//table")
-    )
+    tables = (table for cell in row for table in cell.iterfind(".//table"))
+    return any(len(rows) > 1 and max(map(len, rows)) > 1 for rows in map(_all_rows, tables))
+
+
+def _all_rows(table: Any) -> list[Any]:
+    return table.findall(".//tr")  # type: ignore[no-any-return]
 
 
 def _rows(element: Any, out: _Blocks) -> Iterator[list[Any]]:
