@@ -388,7 +388,9 @@ def _cut(source: str) -> tuple[list[int], list[int], list[str], bool]:
         piece = pieces[index]
         if not piece or piece.isspace():
             continue
-        lead, tail = _edges(piece)
+        lead, tail = 0, len(piece)
+        if piece[0] in _BLANK_OR_ENTITY or piece[-1] in _BLANK_OR_ENTITY:
+            lead, tail = _edges(piece)
         if lead >= tail:
             continue
         if is_wiki and len(begins) < _WIKI_HEAD and piece.strip() in _WIKI_LINES:
@@ -551,10 +553,11 @@ def _parsed(source: str, marks: int) -> Any:
         return None
     if root is None:
         return None
-    if marks < 0:
-        return root
     arrived = etree.tostring(root, method="text", encoding="utf-8").count(_END.encode())
-    return root if arrived >= marks else None
+    if arrived < marks:
+        return None
+    etree.strip_tags(root, *_TRANSPARENT)
+    return root
 
 
 def _stripped(pieces: list[str]) -> str:
@@ -631,24 +634,25 @@ _OWN = (
     | {"br", "table", "li", "pre", "math", "sup", "rt", "dt", "dd"}
 )  # fmt: skip
 _PLAIN_BLOCKS = _BLOCK_NAMES - _OWN
+# Elements that change nothing of what stands in them: gone before the tree is walked.
+_TRANSPARENT = sorted(set(_INLINE.partition("math ")[0].split()) - _OWN)
 
 
 def _flow(element: Any, out: _Blocks) -> None:
     """Writes what stands in an element."""
     if element.text:
         out.line.append(element.text)
-    children = iter(element)
-    for child in children:
+    for child in element:
         _write(child, out)
         if child.tail:
             out.line.append(child.tail)
 
 
 def _write(child: Any, out: _Blocks) -> None:
-    tag = child.tag
-    if tag in _OWN:
-        _WRITERS[tag](child, out)
-    elif tag in _PLAIN_BLOCKS:
+    writer = _WRITERS.get(child.tag)
+    if writer is not None:
+        writer(child, out)
+    elif child.tag in _PLAIN_BLOCKS:
         out.close()
         _flow(child, out)
         out.close()
@@ -803,12 +807,7 @@ def _with_stray_text(element: Any) -> Iterator[Any]:
 
 
 def _item(content: Any, sign: str, out: _Blocks) -> list[str]:
-    inner = _Blocks(out.form, in_cell=out.in_cell)
-    if isinstance(content, str):
-        inner.line.append(content)
-    else:
-        _flow(content, inner)
-    lines = inner.tight()
+    lines = [_squeezed(content)] if isinstance(content, str) else _lines(content, out.in_cell, out)
     if not lines:
         return []
     lines[0] = _ARROW.sub(r"\1\2", lines[0])
@@ -988,9 +987,17 @@ def _filled(placed: list[_Cell], height: int, *, repeat: bool) -> list[list[str]
 
 
 def _cell_text(cell: Any, out: _Blocks) -> str:
-    inner = _Blocks(out.form, in_cell=True)
-    _flow(cell, inner)
-    return " / ".join(inner.tight()).replace("|", "\\|")
+    return " / ".join(_lines(cell, True, out)).replace("|", "\\|")
+
+
+def _lines(element: Any, in_cell: bool, out: _Blocks) -> list[str]:
+    """What stands in an item or a cell, by lines; mostly one, without elements in it."""
+    if not len(element):
+        text = _squeezed(element.text) if element.text else ""
+        return [text] if text else []
+    inner = _Blocks(out.form, in_cell=in_cell)
+    _flow(element, inner)
+    return inner.tight()
 
 
 def _stray_row(element: Any, out: _Blocks) -> None:
