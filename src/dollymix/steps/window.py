@@ -146,7 +146,7 @@ class _Cuts(NamedTuple):
 
 def _window(text: str, start: int, end: int, limit: int, measure: _Measure) -> _Window:
     """The largest window that fits, or the smallest that holds the answer."""
-    cuts = _with_ends(text, _cuts(text))
+    cuts = _cuts_of(text)
     room = limit
     while True:
         found = _grown(text, cuts, start, end, room, measure)
@@ -243,6 +243,12 @@ def _cuts(text: str) -> list[int]:
         elif not in_code and not content.startswith("|"):
             cuts += [found.end() for found in _SENTENCE.finditer(text, *line.span())]
     return [*cuts, len(text)]
+
+
+@lru_cache(maxsize=2)
+def _cuts_of(text: str) -> _Cuts:
+    """The cuts of a context, which comes again for each question about it."""
+    return _with_ends(text, _cuts(text))
 
 
 def _with_ends(text: str, cuts: list[int]) -> _Cuts:
