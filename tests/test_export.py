@@ -1,12 +1,15 @@
 """Shards, splits, order, and the forms in which a set is written."""
 
+import itertools
 import json
+import os
 
 import pyarrow.parquet as pq
 import pytest
 
 import dollymix
 import dollymix.export
+from dollymix.export import Exporter
 from tests.laws.builds import DOLLY_KEYS, Build, contents, scratch, write_recipe, write_rows
 
 FORMS = ("alpaca", "sharegpt", "squad", "korquad2")
@@ -192,6 +195,88 @@ def test_shuffle_is_a_permutation_that_follows_the_seed_alone(place):
     assert orders[0][0] == orders[0][1] == orders[0][2]
     assert orders[0][0] != orders[1][0]
     assert orders[0][0] != [row["id"] for _, row in plain.written()]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"shuffle": True}, {"splits": {"a": 0.5, "b": 0.5}}],
+    ids=["one split", "shuffled", "two splits"],
+)
+@pytest.mark.parametrize("unit_bytes", [1, 300, 1 << 20])
+def test_what_is_dropped_is_not_written_and_says_because_of_what(place, settings, unit_bytes):
+    """Each row comes again, far behind it; the first beside it, too."""
+    rows = [{"instruction": f"질문 {n}", "output": "답" * (n % 7 + 1)} for n in range(90)]
+    again = [*rows, *rows]
+    again.insert(1, rows[0])
+    (place / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in again))
+    recipe = {"sources": [{"name": "s", "files": ["a.jsonl"]}], "steps": ["exact_duplicates"]}
+    write_recipe(place, {**recipe, **settings})
+    build = merge(place, unit_bytes=unit_bytes)
+    written = [(line["instruction"], row["record"]) for line, row in build.written()]
+    place_of = {row["instruction"]: n + (n > 0) for n, row in enumerate(rows)}
+    assert sorted(written) == sorted(place_of.items())
+    dropped = {row["record"]: row["because_of"] for row in build.dropped}
+    expected = {91 + n: f"s/a.jsonl#{place_of[row['instruction']]}" for n, row in enumerate(rows)}
+    assert dropped == {1: "s/a.jsonl#0"} | expected
+    for row in build.dropped:
+        assert again[row["record"]]["instruction"] == row["instruction"]
+    assert dollymix.verify(place / "out").faults == []
+
+
+@pytest.mark.parametrize("has_advice", [True, False])
+def test_working_lines_are_given_back_once_they_are_copied(place, monkeypatch, has_advice):
+    rows_recipe(place, 60, steps=["exact_duplicates"])
+    expected = contents(merge(place, "expected", unit_bytes=300).folder)
+    monkeypatch.setattr(dollymix.export, "_RELEASE_BYTES", 1000)
+    if has_advice:
+        real, given = os.posix_fadvise, []
+
+        def note(file, start, length, advice):
+            if os.readlink(f"/proc/self/fd/{file}").endswith("/work/lines") and length:
+                given.append((start, length, advice))
+            real(file, start, length, advice)
+
+        monkeypatch.setattr(os, "posix_fadvise", note)
+    else:
+        monkeypatch.delattr(os, "posix_fadvise")
+    build = merge(place, unit_bytes=300)
+    assert contents(build.folder) == expected
+    if has_advice:
+        lengths = [length for _, length, _ in given]
+        assert {(start, advice) for start, _, advice in given} == {(0, os.POSIX_FADV_DONTNEED)}
+        assert all(b - a >= 1000 for a, b in itertools.pairwise([0, *lengths]))
+        assert len(lengths) > 2
+
+
+def test_working_lines_that_became_shorter_publish_nothing(place, monkeypatch):
+    rows_recipe(place, 60, steps=["exact_duplicates"])
+    write = Exporter.write
+
+    def shorter(exporter, *arguments):
+        os.truncate(place / ".o\x1but.building" / "work" / "lines", 500)
+        write(exporter, *arguments)
+
+    monkeypatch.setattr(Exporter, "write", shorter)
+    with pytest.raises(dollymix.BuildError, match="became shorter while it was read") as caught:
+        merge(place, "o\x1but")
+    assert str(caught.value).isprintable()
+    assert not (place / "o\x1but").exists()
+    monkeypatch.undo()
+    merge(place, "o\x1but")
+    assert dollymix.verify(place / "o\x1but").faults == []
+
+
+@pytest.mark.parametrize("settings", [{}, {"shuffle": True}])
+def test_a_step_with_nothing_to_look_at(place, settings):
+    (place / "a.jsonl").write_text('{"instruction": "q", "output": ""}\nno json\n')
+    recipe = {"sources": [{"name": "s", "files": ["a.jsonl"]}], "steps": ["exact_duplicates"]}
+    write_recipe(place, {**recipe, **settings})
+    with pytest.raises(dollymix.BuildError):
+        merge(place)
+    assert not (place / "out").exists()
+    build = merge(place, allow_empty=True)
+    assert (build.lines, build.lineage, build.dropped, len(build.rejects)) == ({}, {}, [], 2)
+    assert dollymix.verify(place / "out").faults == []
 
 
 @pytest.mark.parametrize("splits", [{}, {"train": 0.6, "test": 0.4}])

@@ -1,9 +1,11 @@
 """Where a build may go, and how it gets there."""
 
 import contextlib
+import ctypes
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -12,6 +14,7 @@ import pytest
 import dollymix
 import dollymix.build
 from dollymix import publish
+from dollymix.errors import StoppedError
 from dollymix.plan import InputDigests
 from tests.laws import faults
 from tests.laws.builds import digests, leftovers, run_command, scratch, write_recipe, write_rows
@@ -529,3 +532,303 @@ def test_a_file_taken_back_is_marked_by_what_is_left_of_it(place):
         with pytest.raises(dollymix.BuildError, match="not what its journal says"):
             publish.Appender(other.root / "work" / "lines", publish.Mark(12, "0"))
         other.remove()
+
+
+def test_a_file_taken_back_can_be_written_before_it_is_marked(place):
+    file = publish.Appender(place / "lines")
+    file.write(b"first, second")
+    file.truncate(5)
+    file.write(b" and third")
+    assert (place / "lines").read_bytes() == b"first and third"
+    mark = file.mark()
+    file.close()
+    again = publish.Appender(place / "lines", mark)
+    assert again.mark() == mark
+    again.close()
+
+
+def test_a_file_taken_back_that_became_shorter_is_not_marked(place):
+    file = publish.Appender(place / "lines")
+    file.write(b"first, second")
+    file.truncate(9)
+    os.truncate(place / "lines", 3)
+    with pytest.raises(dollymix.BuildError, match="lines: became shorter while it was written"):
+        file.mark()
+    file.close()
+
+
+def test_files_at_rest_are_taken_back_and_those_without_a_mark_removed(place):
+    stage = publish.Stage(place / "out")
+    stage.open()
+    for number in range(200):
+        stage.file(f"out/{number}").write(b"%d first" % number)
+    marks = stage.marks()
+    for number in range(200):
+        stage.file(f"out/{number}").write(b" second")
+    stage.file("out/later").write(b"later")
+    stage.restore(marks)
+    assert not (stage.out / "later").exists()
+    assert stage.marks() == marks
+    for number in range(200):
+        assert (stage.out / f"{number}").read_bytes() == b"%d first" % number
+    stage.file("out/later").write(b"again")
+    assert (stage.out / "later").read_bytes() == b"again"
+    stage.remove()
+
+
+def test_much_that_is_written_is_synced_as_it_comes(place, monkeypatch):
+    real, synced = os.fsync, []
+    monkeypatch.setattr(publish.os, "fsync", lambda file: (synced.append(file), real(file)))
+    monkeypatch.setattr(publish, "SYNC_BYTES", 1000)
+    file = publish.Appender(place / "lines")
+    for _ in range(100):
+        file.write(b"x" * 99)
+    assert len(synced) == 9
+    file.close()
+
+
+def test_a_system_that_takes_no_advice_on_its_cache_builds_the_same(place, monkeypatch):
+    monkeypatch.delattr(os, "posix_fadvise")
+    merge(place)
+    monkeypatch.undo()
+    assert digests(place / "out") == expected(place, "recipe.yaml")
+
+
+def test_a_build_that_another_is_writing_is_left_alone(place):
+    stage = publish.Stage(place / "out")
+    stage.open()
+    stage.file("work/lines").write(b"of the other")
+    with pytest.raises(
+        dollymix.BuildError, match=r"another build is writing it\. Wait for its end"
+    ):
+        merge(place)
+    assert (place / ".out.building" / "work" / "lines").read_bytes() == b"of the other"
+    assert not (place / "out").exists()
+    stage.remove()
+    merge(place)
+    assert leftovers(place / "out") == []
+
+
+def remove_before(monkeypatch, owner, call, folder):
+    """Let another build remove its working place just before a call, once."""
+    real, left = getattr(owner, call), [1]
+
+    def late(*arguments, **settings):
+        if left[0] and arguments[0] in (folder, folder / "lock"):
+            left[0] = 0
+            shutil.rmtree(folder)
+        return real(*arguments, **settings)
+
+    monkeypatch.setattr(owner, call, late)
+
+
+@pytest.mark.parametrize("call", ["lstat", "open", "stat"])
+def test_a_place_that_its_build_removes_meanwhile_is_made_anew(place, monkeypatch, call):
+    """Found there, and gone before it is looked at, before its lock is opened or once it is."""
+    building = place / ".out.building"
+    building.mkdir()
+    (building / "of another").touch()
+    remove_before(monkeypatch, publish.os, call, building)
+    stage = publish.Stage(place / "out")
+    stage.open()
+    monkeypatch.undo()
+    assert not (building / "of another").exists()
+    assert (building / "lock").exists()
+    with pytest.raises(dollymix.BuildError, match="another build is writing it"):
+        publish.Stage(place / "out").open()
+    stage.remove()
+
+
+def test_a_lock_that_was_replaced_is_not_taken_for_the_place(place, monkeypatch):
+    building, real, inodes = place / ".out.building", publish.fcntl.flock, []
+
+    def late(file, how):
+        real(file, how)
+        inodes.append(os.fstat(file).st_ino)
+        if len(inodes) == 1:
+            # The build that held it has removed it, and a third one has made its own.
+            shutil.move(building, place / "removed")
+            building.mkdir()
+            (building / "lock").touch()
+
+    monkeypatch.setattr(publish.fcntl, "flock", late)
+    stage = publish.Stage(place / "out")
+    stage.open()
+    assert len(inodes) == 2
+    assert (building / "lock").stat().st_ino == inodes[1]
+    stage.remove()
+
+
+def test_a_place_of_another_user_is_refused_without_force(place, monkeypatch):
+    merge(place)
+    monkeypatch.setattr(publish.os, "geteuid", lambda: os.stat(place).st_uid + 1)
+    with pytest.raises(dollymix.UsageError, match="belongs to another user"):
+        publish.check_target(place / "out", force=False)
+    publish.check_target(place / "out", force=True)
+    (place / ".new.building").mkdir()
+    with pytest.raises(dollymix.BuildError, match="is no folder of yours"):
+        publish.Stage(place / "new").open()
+
+
+@pytest.mark.parametrize("sync", ["once", "ever"])
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_parent_that_cannot_be_synced(place, monkeypatch, atomic, there, sync):
+    """All is as it was; where that cannot be had, the next run makes it durable."""
+    if there:
+        merge(place)
+        write_rows(place / "a.jsonl", 5)
+    old = digests(place / "out") if there else {}
+    swap, real = publish.Stage._swap, publish.sync_folder
+
+    def fail(folder):
+        if folder == place:
+            if sync == "ever":
+                monkeypatch.setattr(publish.os, "rename", no_space)
+                monkeypatch.setattr(publish, "exchange", no_space)
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(folder))
+        real(folder)
+
+    def swap_badly(stage, **settings):
+        monkeypatch.setattr(publish, "sync_folder", fail)
+        swap(stage, **settings)
+
+    monkeypatch.setattr(publish.Stage, "_swap", swap_badly)
+    with pytest.raises(dollymix.BuildError) as caught:
+        merge(place, atomic=atomic)
+    monkeypatch.undo()
+    assert len(str(caught.value).splitlines()) == 1
+    if sync == "once":
+        assert "Nothing was published" in str(caught.value)
+        assert (digests(place / "out") if there else {}) == old
+        assert (place / "out").exists() == there
+    else:
+        assert "is the new build, but might not outlive a power cut" in str(caught.value)
+        assert digests(place / "out") == expected(place, "recipe.yaml")
+    merge(place, atomic=atomic)
+    assert digests(place / "out") == expected(place, "recipe.yaml")
+    assert leftovers(place / "out") == []
+
+
+def test_a_second_step_of_not_atomic_that_fails_is_taken_back(place, monkeypatch):
+    merge(place)
+    old = digests(place / "out")
+    write_rows(place / "a.jsonl", 5)
+    real = os.rename
+
+    def fail(source, target):
+        if source == place / ".out.building" / "out":
+            no_space()
+        real(source, target)
+
+    monkeypatch.setattr(publish.os, "rename", fail)
+    with pytest.raises(dollymix.BuildError, match=r"No space left.*Nothing was published"):
+        merge(place, atomic=False)
+    monkeypatch.undo()
+    assert digests(place / "out") == old
+    merge(place, atomic=False)
+    assert digests(place / "out") == expected(place, "recipe.yaml")
+
+
+def test_a_journal_whose_state_is_not_what_its_digest_says_is_none(place):
+    stage = publish.Stage(place / "out")
+    stage.open()
+    stage.write_journal({"phase": "publishing", "build": "x"})
+    assert stage.journal() == {"phase": "publishing", "build": "x"}
+    path = place / ".out.building" / "journal.json"
+    path.write_bytes(path.read_bytes().replace(b"publishing", b"publishinG"))
+    assert stage.journal() is None
+    assert stage.finish_publishing("x") is False
+    stage.remove()
+
+
+def test_a_finished_build_of_which_a_file_is_gone_is_not_published(place):
+    merge(place)
+    write_rows(place / "a.jsonl", 9)
+    stop_before_exchange(place, "recipe.yaml")
+    (place / ".out.building" / "out" / "dolly" / "train" / "00000.jsonl").unlink()
+    merge(place)
+    assert digests(place / "out") == expected(place, "recipe.yaml")
+    assert leftovers(place / "out") == []
+
+
+class Library:
+    """The C library of another system: it notes a call, and answers it."""
+
+    def __init__(self, **calls):
+        for name, answer in calls.items():
+            setattr(self, name, answer)
+
+
+def exchange_on(monkeypatch, library, platform="linux"):
+    """Let the exchange be done by this library."""
+    monkeypatch.setattr(publish.sys, "platform", platform)
+    monkeypatch.setattr(publish.ctypes, "CDLL", lambda *_, **__: library)
+
+
+@pytest.mark.parametrize("number", [None, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP])
+def test_where_two_directories_cannot_change_places_the_old_build_stands(
+    place, monkeypatch, number
+):
+    merge(place)
+    old = digests(place / "out")
+    write_rows(place / "a.jsonl", 5)
+
+    def fail(*_):
+        ctypes.set_errno(number)
+        return -1
+
+    exchange_on(monkeypatch, Library() if number is None else Library(renameat2=fail))
+    with pytest.raises(StoppedError) as caught:
+        merge(place)
+    monkeypatch.undo()
+    told = os.strerror(number or errno.ENOSYS)
+    assert str(caught.value).startswith(
+        f"{place}/out: cannot be replaced in one step here ({told})"
+    )
+    assert "Give --not-atomic" in str(caught.value)
+    assert digests(place / "out") == old
+    merge(place, atomic=False)
+    assert digests(place / "out") == expected(place, "recipe.yaml")
+
+
+def test_an_exchange_that_fails_otherwise_names_the_place(place, monkeypatch):
+    merge(place)
+    old = digests(place / "out")
+    write_rows(place / "a.jsonl", 5)
+    exchange_on(monkeypatch, Library(renameat2=lambda *_: ctypes.set_errno(errno.EIO) or -1))
+    with pytest.raises(dollymix.BuildError) as caught:
+        merge(place)
+    assert str(caught.value).startswith(f"{place}/out: Input/output error. Nothing was published")
+    assert digests(place / "out") == old
+
+
+def test_the_exchange_of_another_system(place, monkeypatch):
+    calls = []
+    library = Library(renamex_np=lambda *arguments: calls.append(arguments) or 0)
+    exchange_on(monkeypatch, library, "darwin")
+    publish.exchange(place / "new", place / "old")
+    # RENAME_SWAP of <sys/stdio.h> is 2, as RENAME_EXCHANGE of Linux is.
+    assert calls == [(os.fsencode(place / "new"), os.fsencode(place / "old"), 2)]
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(place, monkeypatch):
+    """What is below it would be published without being durable."""
+    real = os.scandir
+
+    def fail(path):
+        if str(path).endswith(".building/out/dolly"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(dollymix.BuildError, match=r"Permission denied\. Nothing was published"):
+        merge(place)
+    assert not (place / "out").exists()
+
+
+def test_an_error_that_names_its_file_keeps_the_name(place):
+    (place / "lines").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        publish.Appender(place / "lines")
+    assert os.fspath(caught.value.filename) == str(place / "lines")

@@ -684,9 +684,34 @@ def test_rows_whose_fields_are_not_those_of_their_ids_are_named(copy, name):
     assert all(f"{name}, id b/b.jsonl#" in fault for fault in faults)
 
 
+def test_of_many_faults_of_one_kind_the_first_are_named(place):
+    (place / "a.jsonl").write_text("no json\n" * 30 + '{"instruction": "q", "output": "a"}\n')
+    recipe = {"sources": [{"name": "s", "files": ["a.jsonl"]}]}
+    dollymix.merge(write_recipe(place, recipe), place / "out", workers=1)
+
+    def rename(rows):
+        for row in rows:
+            row["id"] += "0"
+
+    edit_rows(place / "out", "rejects.jsonl", rename)
+    faults = dollymix.verify(place / "out").faults
+    wrong = [fault for fault in faults if fault.endswith("is not that of its row's fields")]
+    assert wrong == [
+        f"rejects.jsonl, id s/a.jsonl#{n}0: is not that of its row's fields" for n in range(10)
+    ]
+
+
+def test_lineage_without_rows_beside_lines_is_found(copy):
+    edit_lineage(copy, lambda table: table.slice(0, 0))
+    assert named(copy, "lineage/train/00000.parquet")
+
+
 def test_a_drop_with_another_outcome_is_found(copy):
     edit_rows(copy, "dropped.jsonl.zst", lambda rows: rows[0].update(outcome="filtered"))
     assert named(copy, "ledger.json")
+    edit_rows(copy, "dropped.jsonl.zst", lambda rows: rows[0].update(outcome="not_sampled"))
+    told = "b: not_sampled is 0, but dropped.jsonl.zst has 1"
+    assert f"ledger.json: {told}" in dollymix.verify(copy).faults
     edit_rows(copy, "dropped.jsonl.zst", lambda rows: rows[0].update(outcome="eaten"))
     assert named(copy, "dropped.jsonl.zst")
 

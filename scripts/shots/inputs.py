@@ -1,5 +1,6 @@
 """Inputs that change, shrink, vanish or cannot be read while a build reads them."""
 
+import json
 import os
 import random
 import shutil
@@ -8,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from shots import limits
-from shots.judge import tree_of
+from shots.judge import fault_of, tree_of
 from shots.nursery import Nursery
 from shots.outcome import Outcome, Series
 from shots.place import Place
@@ -46,7 +49,8 @@ FILES = ("rows.json", "chats.jsonl.gz", "own-2.jsonl")
 
 
 def _changing(place: Place, count: int) -> Outcome:
-    """A build of inputs that somebody changes is refused, or is of one state of them."""
+    """A build of inputs that somebody changes is refused, or is of one state of them, or says
+    which of them it leaves out."""
     found = Series("inputs that change, shrink, are replaced or removed, 2 w.")
     chance = random.Random(3)
     pristine = place.root / "inputs"
@@ -70,7 +74,10 @@ def _changing(place: Place, count: int) -> Outcome:
         done = limits.ended(process)
         refused += done.returncode != 0
         faults = [limits.said_badly(done)]
-        if done.returncode == 0:
+        if f"{file} was left out [io." in done.stderr:
+            # The recipe skips bad files, and the run says that this was one.
+            faults.append(_without(Path(out), file))
+        elif done.returncode == 0:
             faults.append(_of_one_state(place, shop, out))
         elif limits.standing(place, out) != "old":
             faults.append(f"exit {done.returncode}, but {limits.standing(place, out)}")
@@ -78,6 +85,17 @@ def _changing(place: Place, count: int) -> Outcome:
         found.shot(label, *faults, *limits.again(place, out))
     found.note = f"{refused} refused"
     return found.outcome()
+
+
+def _without(out: Path, file: str) -> str:
+    """Nothing, where a build is whole and has nothing of a file."""
+    entries = json.loads((out / "manifest.json").read_bytes())["inputs"]
+    (refused,) = [entry["refused"] for entry in entries if entry["file"] == file]
+    tables = [pq.read_table(path, columns=["file"]) for path in out.glob("lineage/*/*.parquet")]
+    rows = sum(table.column("file").to_pylist().count(file) for table in tables)
+    if rows or not refused:
+        return f"says that {file} was left out, and has {rows} rows of it"
+    return fault_of(out)
 
 
 def _of_one_state(place: Place, shop: Place, out: str) -> str:

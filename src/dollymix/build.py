@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -192,7 +193,7 @@ def _warn_of_own_ids(stage: publish.Stage, plan: Plan, ledger: Ledger) -> None:
         path = stage.work / f"own_ids-{number}"
         repeated = own_ids.count_repeated(path) if path.exists() else 0
         if repeated:
-            ledger.sources[source.name].warn(own_ids.CODE, repeated)
+            ledger.sources[source.name].warn("id.duplicate", repeated)
 
 
 def _judge(plan: Plan, ledger: Ledger) -> list[str]:
@@ -235,19 +236,18 @@ def _decide_and_write(stage: publish.Stage, plan: Plan, exporter: Exporter) -> N
     stage.restore({name: mark for name, mark in stage.marks().items() if _is_converted(name)})
     for name in ("blocks", "lines"):
         stage.file(f"work/{name}")
-    index = blocks.Index(str(stage.work / "blocks"))
-    decisions = Decisions(stage.work / "decide", index.total)
-    ranges = index.ranges()
-    for number, step in enumerate(plan.setup.group_steps):
-        seen = [
-            ranges[source]
-            for source, setup in enumerate(plan.setup.sources)
-            if number in setup.group_steps and source in ranges
-        ]
-        keys = stage.file(f"work/step-{number}").path
-        decisions.compare(Comparison(plan.step_names[number], step, keys, seen))
-    exporter.write(iter(decisions), index, plan.recipe.seed if plan.recipe.shuffle else None)
-    index.close()
+    with contextlib.closing(blocks.Index(str(stage.work / "blocks"))) as index:
+        decisions = Decisions(stage.work / "decide", index.total)
+        ranges = index.ranges()
+        for number, step in enumerate(plan.setup.group_steps):
+            seen = [
+                ranges[source]
+                for source, setup in enumerate(plan.setup.sources)
+                if number in setup.group_steps and source in ranges
+            ]
+            keys = stage.file(f"work/step-{number}").path
+            decisions.compare(Comparison(plan.step_names[number], step, keys, seen))
+        exporter.write(iter(decisions), index, plan.recipe.seed if plan.recipe.shuffle else None)
 
 
 def _is_converted(name: str) -> bool:

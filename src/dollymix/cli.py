@@ -337,7 +337,7 @@ def _describe(
         default = field.default
         if field.default_factory is not msgspec.NODEFAULT:
             default = field.default_factory()
-        _out(f"  {field.name}: {default!r}")
+        _out(f"  {field.encode_name}: {default!r}")
 
 
 def _show_result(result: Result) -> None:

@@ -83,6 +83,7 @@ def write_about(
         recipe=_recorded(plan),
         recipe_sha256=recipe_digest(plan),
         overrides=plan.overrides,
+        tokenizers={_name_of(path): digest for path, digest in plan.tokenizers.items()},
         inputs=_inputs(plan, conversion, digests, _file_counts(stage)),
         outputs=outputs,
         splits={name: rows for name, rows in splits.items() if rows},
@@ -120,11 +121,17 @@ def _recorded(plan: Plan) -> dict[str, Any]:
     """The recipe for the manifest; of absolute paths, which tell of a machine, the names."""
     recorded: dict[str, Any] = msgspec.to_builtins(plan.recipe)
     for source in recorded["sources"]:
-        source["files"] = [
-            encode_undecodable(os.path.basename(path) if os.path.isabs(path) else path)
-            for path in source["files"]
-        ]
+        source["files"] = [encode_undecodable(_name_of(path)) for path in source["files"]]
+    for listed in (recorded, *recorded["sources"]):
+        for step in listed.get("steps", []):
+            if step.get("options", {}).get("tokenizer"):
+                step["options"]["tokenizer"] = _name_of(step["options"]["tokenizer"])
     return recorded
+
+
+def _name_of(path: str) -> str:
+    """A path as the recipe has it; of an absolute one, which tells of a machine, the name."""
+    return os.path.basename(path) if os.path.isabs(path) else path
 
 
 def _file_counts(stage: Stage) -> dict[tuple[str, str], FileCounts]:

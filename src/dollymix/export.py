@@ -22,6 +22,7 @@ from dollymix.example import identifier
 from dollymix.framing import Framing
 from dollymix.ledger import Ledger, SourceCounts
 from dollymix.manifest import OutputFile, sha256_of
+from dollymix.text import printable
 
 SHARD_BYTES = 500_000_000
 ROW_GROUP = 10_000
@@ -72,9 +73,7 @@ class Shards:
         view, closed, start, first = memoryview(text), [], 0, 0
         while self.length + (len(view) - start) >= SHARD_BYTES:
             room = SHARD_BYTES - self.length
-            row = next((i for i in range(first, len(ends)) if ends[i] - start >= room), None)
-            if row is None:
-                break
+            row = next(i for i in range(first, len(ends)) if ends[i] - start >= room)
             self._append(view[start : ends[row]], row + 1 - first)
             start, first = ends[row], row + 1
             closed.append(self.close())
@@ -303,7 +302,8 @@ class Exporter:
                 text = memoryview(os.pread(lines.fileno(), size, position))
                 self._let_go(lines.fileno(), position)
                 if len(text) < size:
-                    raise BuildError(f"{self._work / 'lines'}: became shorter while it was read")
+                    place = printable(os.fspath(self._work / "lines"))
+                    raise BuildError(f"{place}: became shorter while it was read")
                 gone = drops.until(first, first + block.rows)
                 self._block(block, text, gone, first, index, spool)
                 position, first = position + size, first + block.rows

@@ -76,7 +76,7 @@ class OutputFile(msgspec.Struct, omit_defaults=True):
 
 
 class Manifest(msgspec.Struct):
-    """The whole manifest."""
+    """The whole manifest. `tokenizers`: the SHA-256 of each that a step used, by its name."""
 
     schema: int
     dollymix: str
@@ -88,6 +88,7 @@ class Manifest(msgspec.Struct):
     outputs: list[OutputFile]
     splits: dict[str, int]
     warnings: list[str] = []
+    tokenizers: dict[str, str] = {}
     sha256: str = ""
 
     @property

@@ -15,7 +15,6 @@ import xxhash
 
 from dollymix.example import Example
 
-CODE = "id.duplicate"
 _NONE = (b"null", b'""')
 # So many hashes are sorted at once: 32 MB.
 _BUCKET = 1 << 22

@@ -227,8 +227,6 @@ def by_file(batch: Any) -> Iterator[Rows]:
     source, file = batch.column("source"), batch.column("file")
     sources, files = source.dictionary.to_pylist(), file.dictionary.to_pylist()
     pairs = source.indices.to_numpy().astype(np.int64) * len(files) + file.indices.to_numpy()
-    if not len(pairs):
-        return
     order = np.arange(len(pairs))
     if (pairs != pairs[:1]).any():
         order = np.argsort(pairs, kind="stable")

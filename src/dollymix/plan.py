@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from dollymix import formats, recipe, steps
+from dollymix import formats, recipe, steps, tokens
 from dollymix.convert import FileSetup, Setup, SourceSetup, unreadable_file
 from dollymix.detect import detect
 from dollymix.errors import BuildError, InputError, UsageError
@@ -46,6 +46,7 @@ class Plan(msgspec.Struct):
     step_names: list[str]
     refused: list[tuple[int, Input | str, InputError]]
     passed_over: list[tuple[int, InputError]]
+    tokenizers: dict[str, str] = {}
 
     @property
     def is_direct(self) -> bool:
@@ -72,6 +73,7 @@ class Plan(msgspec.Struct):
             versions(),
             self.recipe.encode().decode(),
             [msgspec.to_builtins(file.input) for file in self.files],
+            self.tokenizers,
         ]
         return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
@@ -145,8 +147,9 @@ def make_plan(
         if len(first) == 1:
             raise first[0]
         raise BuildError(*map(str, first))
-    setups, names = _setups(asked, files)
-    return Plan(asked, overrides, files, setups, names, refused, passed_over)
+    setups, names = _setups(asked, files, base)
+    used = _tokenizers(asked, base)
+    return Plan(asked, overrides, files, setups, names, refused, passed_over, used)
 
 
 def _first_of_each(refused: list[tuple[int, Input | str, InputError]]) -> list[InputError]:
@@ -190,7 +193,7 @@ def _check_options(source: recipe.Source, shapes: tuple[str, ...], place: str) -
                 raise UsageError(f"{source.name}: option `{key}` of {name}: {error}") from error
 
 
-def _setups(asked: recipe.Recipe, files: list[PlannedFile]) -> tuple[Setup, list[str]]:
+def _setups(asked: recipe.Recipe, files: list[PlannedFile], base: Path) -> tuple[Setup, list[str]]:
     """What workers are told. Each source does its own row steps, then the top's; group steps are
     numbered: those of each source, in order, then the top's."""
     group_steps: list[Any] = []
@@ -199,11 +202,11 @@ def _setups(asked: recipe.Recipe, files: list[PlannedFile]) -> tuple[Setup, list
     for source in asked.sources:
         mine = [spec for spec in source.steps if steps.is_group(spec.name)]
         own.append(tuple(range(len(names), len(names) + len(mine))))
-        group_steps += [_step(spec) for spec in mine]
+        group_steps += [_step(spec, base) for spec in mine]
         names += [spec.name for spec in mine]
     top = [spec for spec in asked.steps if steps.is_group(spec.name)]
     shared = tuple(range(len(names), len(names) + len(top)))
-    group_steps += [_step(spec) for spec in top]
+    group_steps += [_step(spec, base) for spec in top]
     names += [spec.name for spec in top]
     sources = []
     for number, source in enumerate(asked.sources):
@@ -219,16 +222,32 @@ def _setups(asked: recipe.Recipe, files: list[PlannedFile]) -> tuple[Setup, list
                 tuple(file.setup for file in mine_files),
                 source.options,
                 source.category,
-                tuple(_step(spec) for spec in row),
-                tuple(_step(spec) for spec in checks),
+                tuple(_step(spec, base) for spec in row),
+                tuple(_step(spec, base) for spec in checks),
                 own[number] + shared,
             )
         )
     return Setup(tuple(sources), tuple(group_steps)), names
 
 
-def _step(spec: recipe.StepSpec) -> Any:
-    return msgspec.convert(spec.options, steps.load(spec.name).Step)
+def _tokenizer_path(name: str, base: Path) -> str:
+    return os.path.normpath(base / name)
+
+
+def _tokenizers(asked: recipe.Recipe, base: Path) -> dict[str, str]:
+    """The digests of the tokenizers that steps use: what they make depends on them."""
+    specs = [*asked.steps, *(spec for source in asked.sources for spec in source.steps)]
+    named = {spec.options["tokenizer"] for spec in specs if spec.options.get("tokenizer")}
+    return {name: sha256_of(_tokenizer_path(name, base)) for name in sorted(named)}
+
+
+def _step(spec: recipe.StepSpec, base: Path) -> Any:
+    """The step with its options; a tokenizer's file is named relative to the recipe."""
+    options = dict(spec.options)
+    if options.get("tokenizer"):
+        options["tokenizer"] = _tokenizer_path(options["tokenizer"], base)
+        tokens.load(options["tokenizer"])
+    return msgspec.convert(options, steps.load(spec.name).Step)
 
 
 def _digest(path: str) -> str:

@@ -46,11 +46,11 @@ def is_blank(text: str) -> bool:
 def normal_form(text: str) -> str:
     """The form in which texts are compared: NFC, case folded, invisible characters gone, each run
     of white space one blank. NFKC is not used, since ① and ㄱ are content."""
-    visible = _composed(text).translate(_INVISIBLE_TABLE)
+    visible = composed(text).translate(_INVISIBLE_TABLE)
     return " ".join(visible.casefold().split())
 
 
-def _composed(text: str) -> str:
+def composed(text: str) -> str:
     """NFC; but a run of more combining marks than any language writes stays as it is, since
     putting marks in order takes time with the square of their number."""
     if unicodedata.is_normalized("NFC", text):

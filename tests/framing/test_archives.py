@@ -4,12 +4,17 @@ import bz2
 import gzip
 import io
 import lzma
+import os
+import shutil
 import struct
 import tarfile
+import zipfile
+import zlib
 
 import pytest
 
 import dollymix
+from dollymix.framing import streams
 from tests.framing.files import ROWS, answers, array, lines, merged, merged_files, refusal
 from tests.laws.builds import contents, zstd
 from tests.laws.strategies import zipped
@@ -177,6 +182,54 @@ def test_a_tar_without_files(place):
         assert refusal(place, tar, "s.tar").reason == "input.empty"
 
 
+def negative(name, size):
+    """A tar's header block with a size below nothing, which tar's binary numbers can say."""
+    header = bytearray(entry(name).tobuf())
+    header[124:136] = (256**12 + size).to_bytes(12, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+def test_a_header_of_a_tar_that_points_backwards(place, monkeypatch):
+    """It would be read again and again; Python's own check of it is newer than Python 3.11."""
+    tar = tarred([("a.jsonl", DATA)])[:1024] + negative("b.jsonl", -1024) + b"\0" * 1024
+    assert refusal(place, tar, "s.tar").reason == "archive.truncated"
+    monkeypatch.setattr(tarfile.TarInfo, "_block", lambda self, count: -(-count // 512) * 512)
+    error = refusal(place, tar, "s.tar")
+    assert (error.reason, error.message) == (
+        "archive.truncated",
+        "is no whole tar: a header points backwards",
+    )
+
+
+@pytest.mark.parametrize("packing", sorted(OUTER))
+def test_a_tar_that_becomes_shorter_while_it_is_read(place, monkeypatch, packing):
+    """After it was found to be as it was when the build began."""
+    tar = tarred([("a.jsonl", lines(ROWS * 30))])
+    data = OUTER[packing](tar)
+    read = streams._Stream._member
+
+    def shorter(stream, source, member):
+        pieces = read(stream, source, member)
+        os.truncate(source.path, 1000 if packing == "plain" else len(data) * 2 // 3)
+        return pieces
+
+    monkeypatch.setattr(streams._Stream, "_member", shorter)
+    error = refusal(place, data, "s.tar")
+    expected = "archive.truncated" if packing == "plain" else "compress.truncated"
+    assert error.reason == expected
+    assert "!a.jsonl" in error.place
+
+
+@pytest.mark.parametrize("packing", sorted(OUTER))
+def test_a_member_far_behind_another(place, packing):
+    blanks = lines(ROWS[:1]) + b" " * (5 << 20) + b"\n"
+    build = merged(place, OUTER[packing](tarred([("a.jsonl", blanks), ("b.jsonl", DATA)])), "s.tar")
+    assert answers(build) == [ANSWERS[0], *ANSWERS]
+    assert dollymix.explain(place / "out", "s/s.tar!b.jsonl#4").raw == lines(ROWS[4:])[:-1]
+
+
 # --- zip ------------------------------------------------------------------------------------
 
 
@@ -224,6 +277,37 @@ def korean(names, encoding="cp949"):
         assert len(stored) == 4
         whole = whole.replace(f"n{number:03}".encode(), stored)
     return whole
+
+
+def test_a_name_that_says_it_is_utf8(place):
+    build = merged(place, zipped({"가나/다.jsonl": DATA}), "s.zip")
+    assert {row["file"] for _, row in build.written()} == {"s.zip!가나/다.jsonl"}
+    assert dollymix.explain(place / "out", "s/s.zip!가나/다.jsonl#4").raw == lines(ROWS[4:])[:-1]
+
+
+def deflated(stream, data):
+    """A zip of one member, packed as this stream, that is told to hold this data."""
+    whole = bytearray(zipped({"a.jsonl": stream}, zipfile.ZIP_STORED))
+    for head, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        start = whole.index(head) + at
+        whole[start : start + 2] = struct.pack("<H", zipfile.ZIP_DEFLATED)
+        whole[start + 6 : start + 10] = struct.pack("<I", zlib.crc32(data))
+        whole[start + 14 : start + 18] = struct.pack("<I", len(data))
+    return bytes(whole)
+
+
+def test_a_deflated_member_that_is_broken(place):
+    packer = zlib.compressobj(wbits=-15)
+    body = packer.compress(DATA) + packer.flush(zlib.Z_SYNC_FLUSH)
+    assert answers(merged(place, deflated(body + packer.flush(), DATA), "s.zip")) == ANSWERS
+    shutil.rmtree(place / "out")
+    # All of the data is there, but not the end of the stream.
+    error = refusal(place, deflated(body, DATA), "s.zip")
+    assert (error.reason, error.byte) == ("archive.truncated", len(DATA))
+    # A block of a kind that there is not.
+    error = refusal(place, deflated(body + b"\x07" + b"\xff" * 20, DATA), "s.zip")
+    assert error.reason == "compress.broken"
+    assert "!a.jsonl" in error.place
 
 
 @pytest.mark.parametrize("encoding", ["cp949", "utf-8"])

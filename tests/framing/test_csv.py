@@ -34,6 +34,13 @@ def fields(build):
     return [tuple(line[key] for key in keys) for line, _ in build.written()]
 
 
+def test_a_header_in_another_encoding_than_its_rows(place):
+    data = "instruction,output,비고\n".encode("cp949") + "질문,답,끝\n".encode()
+    error = refusal(place, data, "a.csv", framing="csv")
+    assert error.reason == "encoding.not_utf8"
+    assert "is not UTF-8 in its header" in str(error)
+
+
 # --- rows and fields ------------------------------------------------------------------------
 
 
@@ -94,6 +101,20 @@ def test_columns_may_stand_in_any_order_and_others_beside_them(place):
     build = built(place, "output,score,instruction\na,1,q\na2,,q2\n")
     assert fields(build) == [("q", "", "a"), ("q2", "", "a2")]
     assert build.ledger["sources"]["s"]["warnings"]["unread_key.score"] == 2
+
+
+def test_a_bad_row_at_the_end_without_a_line_end_costs_itself(place):
+    tail = '"bad" text, longer than a unit,a'
+    build = built(place, f"{HEAD}q,c,a\n{tail}", framing="csv")
+    assert answers(build) == ["a"]
+    assert reasons(build) == {1: "csv.quote"}
+    assert (build.rejects[0]["text"], build.rejects[0]["line"]) == (tail, 3)
+
+
+def test_tabs_are_told_where_the_header_has_commas_as_well(place):
+    build = built(place, "instruction\tinput, if any\toutput\nq\tc\ta\n")
+    assert fields(build) == [("q", "", "a")]
+    assert build.ledger["sources"]["s"]["warnings"]["unread_key.input, if any"] == 1
 
 
 # --- encodings ------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Which files are read, in which order, under which names; and packed ones, whole or broken."""
 
+import errno
 import gzip
 import io
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import dollymix
+from dollymix.framing import streams
 from tests.framing.files import ROWS, answers, array, lines, merged, merged_files, refusal
 from tests.laws.builds import zstd
 from tests.laws.strategies import zipped
@@ -144,6 +146,24 @@ def test_a_pipe_is_refused_and_not_waited_for(place):
 
 def test_a_device_is_refused(place):
     assert refused(place, "/dev/zero").reason == "io.not_regular"
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_file_that_cannot_be_opened(place, monkeypatch, number):
+    """Not when it is listed, when it is looked at, or when it is read."""
+    real, left = open, [number]
+
+    def refuse(path, *arguments, **settings):
+        left[0] -= 1
+        if not left[0]:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path, *arguments, **settings)
+
+    monkeypatch.setattr(streams, "open", refuse, raising=False)
+    error = refusal(place, gzip.compress(DATA), "a.jsonl")
+    assert error.reason == "io.unreadable"
+    assert "Permission denied" in str(error)
+    assert left[0] <= 0
 
 
 def test_links_are_followed_and_those_that_lead_nowhere_refused(place):

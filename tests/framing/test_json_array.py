@@ -136,11 +136,12 @@ def test_a_broken_array_refuses_the_file_and_says_where(place, text, reason, byt
     assert 0 <= error.byte <= len(text.encode())
 
 
-@pytest.mark.parametrize("unit_bytes", UNIT_BYTES)
-@pytest.mark.parametrize("data", [b'{"data": [%s], "b\xf3": 1}', b'{"b\xf3": 1, "data": [%s]}'])
-def test_a_key_beside_the_records_that_is_not_utf8_refuses_the_file(place, data, unit_bytes):
-    whole = data % ROW.encode()
-    assert refusal(place, whole, unit_bytes=unit_bytes).reason == "encoding.invalid_utf8"
+@pytest.mark.parametrize("text", ["[", " [", "[ \n", "\n[\n"])
+def test_an_array_that_ends_where_it_begins(place, text):
+    for packing in ("plain", "gzip"):
+        error = refusal(place, packed(text.encode(), packing))
+        assert (error.reason, error.byte) == ("json.syntax", len(text))
+        assert "its array does not end" in str(error)
 
 
 @pytest.mark.parametrize("unit_bytes", UNIT_BYTES)
@@ -183,3 +184,26 @@ def test_very_deep_nesting_is_refused_and_does_not_crash(place):
     deep = "[" * 100_000 + "]" * 100_000
     assert refusal(place, f"[{ROW}, {deep}]".encode()).reason == "json.depth"
     assert refusal(place, deep.encode(), format="alpaca").reason == "json.depth"
+
+
+PAGE = '{"context": "가",\n "qas": [{"question": "q", "answer": {"text": "가"}}]}'.encode()
+
+
+@pytest.mark.parametrize("unit_bytes", UNIT_BYTES)
+@pytest.mark.parametrize("packing", ["plain", "gzip"])
+@pytest.mark.parametrize(
+    ("data", "byte"),
+    [
+        (b'{"k\xff": 1, "data": [%s]}', b'{"k\xff": 1, "data": [%s]'),
+        (b'{"data": [%s], "k\xff": 1}', b'{"data": [%s]'),
+        (b'{"k\xff": 1, "data": %s}', b'{"k\xff": 1, "data": '),
+        (b'{"data": %s, "k\xff": 1}', b'{"data": '),
+    ],
+    ids=["before an array", "behind an array", "before an object", "behind an object"],
+)
+def test_a_key_beside_the_records_that_is_no_utf8(place, packing, data, byte, unit_bytes):
+    """The decoder reads the keys of the document, and no value but the records."""
+    error = refusal(place, packed(data % PAGE, packing), unit_bytes=unit_bytes)
+    assert error.reason == "encoding.invalid_utf8"
+    assert "is not UTF-8" in error.message
+    assert error.byte == len(byte.replace(b"%s", PAGE))

@@ -2,12 +2,14 @@
 
 import base64
 import json
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.framing.files import ROWS, answers, lines, merged, reasons
+from dollymix.framing.units import Units
+from tests.framing.files import ROWS, answers, lines, merged, reasons, refusal
 from tests.laws.builds import scratch
 from tests.laws.strategies import UNIT_BYTES, packed
 
@@ -120,6 +122,29 @@ def test_a_bad_line_costs_only_itself(place, line, reason, unit_bytes):
     assert data[row["byte_start"] : row["byte_end"]] == line
 
 
+def test_a_line_of_another_encoding_among_lines_of_ascii_costs_itself(place):
+    good = b'{"instruction": "q", "output": "a"}\n'
+    bad = '{"instruction": "질문", "output": "답"}\n'.encode("cp949")
+    build = merged(place, bad + good * 2)
+    assert reasons(build) == {0: "encoding.invalid_utf8"}
+    assert answers(build) == ["a", "a"]
+
+
+@pytest.mark.parametrize("cut", [0, 100])
+@pytest.mark.parametrize("unit_bytes", [50, 1 << 20])
+def test_a_file_that_becomes_shorter_while_it_is_read(place, monkeypatch, unit_bytes, cut):
+    iterate = Units.__iter__
+
+    def shorter(units):
+        os.truncate(units.source.path, cut)
+        return iterate(units)
+
+    monkeypatch.setattr(Units, "__iter__", shorter)
+    error = refusal(place, lines(ROWS) * 100, "a.jsonl", unit_bytes=unit_bytes)
+    assert error.reason == "io.changed"
+    assert "became shorter while it was read" in str(error)
+
+
 @pytest.mark.parametrize("unit_bytes", UNIT_BYTES)
 def test_bytes_that_are_no_text_are_kept_as_base64(place, unit_bytes):
     import base64
@@ -138,6 +163,25 @@ def test_characters_that_hold_a_line_feed_byte_do_not_end_a_line(place, mark, un
     build = merged(place, text.encode(mark), unit_bytes=unit_bytes)
     assert answers(build) == [row["output"] for row in rows]
     assert build.rejects == []
+
+
+@pytest.mark.parametrize("unit_bytes", UNIT_BYTES)
+def test_blank_lines_of_another_encoding_are_no_records_and_count_as_lines(place, unit_bytes):
+    text = "\ufeff" + lines(ROWS, "\n \t\r\n\n").decode() + "no json\n"
+    build = merged(place, text.encode("utf-16-le"), unit_bytes=unit_bytes)
+    assert answers(build) == ANSWERS
+    (row,) = build.rejects
+    assert (row["record"], row["line"]) == (5, 16)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_line_feed_across_two_characters_ends_no_line(place, encoding):
+    rows = [{"instruction": "\u0a0a\u0100 \u010a\u0a00", "output": f"{n}"} for n in range(4)]
+    text = "\ufeff" + lines(rows).decode()
+    for unit_bytes in (1, 7, 1 << 20):
+        build = merged(place, text.encode(encoding), unit_bytes=unit_bytes)
+        assert answers(build) == ["0", "1", "2", "3"]
+        assert {line["instruction"] for line, _ in build.written()} == {rows[0]["instruction"]}
 
 
 def test_half_a_character_at_the_end_of_a_file_is_a_reject(place):

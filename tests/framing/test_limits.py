@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 
 import pytest
 
@@ -152,6 +153,26 @@ def test_one_object_that_is_too_long(place):
         assert error.reason == "record.too_large"
 
 
+@pytest.mark.parametrize("packing", ["plain", "gzip"])
+def test_one_object_far_too_long_to_be_held(place, packing):
+    big = json.dumps({"instruction": "q", "output": BIG}, indent=1).encode()
+    settings = {"format": "alpaca", "limits": {"record_bytes": 1000}}
+    for unit_bytes in (1, 8 << 20):
+        error = refusal(place, packed(big, packing), unit_bytes=unit_bytes, **settings)
+        assert (error.reason, error.byte) == ("record.too_large", 0)
+        assert "limits: {record_bytes: N}" in str(error)
+    assert answers(merged(place, packed(big, packing), format="alpaca")) == [BIG]
+
+
+def test_an_array_without_a_border_to_be_seen_for_many_units(place):
+    """Its later elements begin with another key: it is scanned exactly from there on."""
+    rows = [{"instruction": "q", "output": "first"}]
+    rows += [{"output": f"{n} " + "x" * 4000, "instruction": "q"} for n in range(4500)]
+    build = merged(place, array(rows), unit_bytes=100_000)
+    assert answers(build) == [row["output"] for row in rows]
+    assert build.rejects == []
+
+
 # --- keys and depth -------------------------------------------------------------------------
 
 
@@ -171,6 +192,40 @@ def test_depth_of_an_array(place):
     deep = {"instruction": "q", "more": [[[[[0]]]]], "output": "deep"}
     data = array([ROWS[0], deep, ROWS[1]])
     assert answers(merged(place, data, limits={"depth": 20})) == ["답 0", "deep", "답 1"]
+
+
+@pytest.mark.parametrize("packing", ["plain", "gzip"])
+@pytest.mark.parametrize("first", [ROWS[0], 7], ids=["records alone", "a number first"])
+def test_an_element_that_is_nested_too_deep_costs_the_file_at_any_cut(place, packing, first):
+    # Longer than what is read of a stream at once; quick to decode, if the limit were not asked.
+    rows = [{**ROWS[0], "output": "x" * 1000} for _ in range(1200)]
+    deep = b'{"instruction": "q", "more": ' + b"[" * 20 + b"]" * 20 + b', "output": "deep"}'
+    before = array([first, *rows])[:-1] + b", "
+    data = packed(before + deep + b"]", packing)
+    for unit_bytes in (1000, 8 << 20):
+        error = refusal(place, data, unit_bytes=unit_bytes, limits={"depth": 20})
+        assert (error.reason, error.byte) == ("json.depth", len(before) + deep.index(b"[") + 19)
+        assert "is nested more than 20 levels deep" in str(error)
+        build = merged(place, data, unit_bytes=unit_bytes, limits={"depth": 21})
+        assert len(answers(build)) == len(rows) + isinstance(first, dict) + 1
+        shutil.rmtree(place / "out")
+    salvaged = merged(place, data, salvage=True, limits={"depth": 20})
+    assert "deep" not in answers(salvaged)
+    assert salvaged.rejects[-1]["reason"] == "source.truncated_tail"
+
+
+def test_depth_of_an_element_in_another_encoding(place):
+    data = array([ROWS[0], {"instruction": "질문", "more": [[[0]]], "output": "a"}]).decode()
+    at = len(data[: data.index("[[[") + 2].encode("cp949"))
+    for unit_bytes in UNITS:
+        error = refusal(
+            place,
+            data.encode("cp949"),
+            unit_bytes=unit_bytes,
+            encoding="cp949",
+            limits={"depth": 3},
+        )
+        assert (error.reason, error.byte) == ("json.depth", at)
 
 
 def test_a_depth_past_any_decoder(place):

@@ -7,7 +7,7 @@ import pytest
 
 import dollymix
 from tests.framing.files import ROWS, array, lines, merged, refusal
-from tests.laws.builds import contents, write_recipe, zstd
+from tests.laws.builds import contents, scratch, write_recipe, zstd
 from tests.laws.strategies import zipped
 
 MANY = [
@@ -112,6 +112,33 @@ def test_nothing_whole_before_the_break_is_still_refused(place):
         assert not (place / "out").exists()
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "cp949"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        array(MANY)[:-30],
+        array(MANY)[:-1] + b', {"instruction": "\xea\xb0\x80", }]',
+        array(MANY)[:-1] + b"] }",
+        b"instruction,output\n" + '질문,답 0\n질문,답 1\n질문,"답'.encode(),
+    ],
+    ids=["an array cut off", "a comma too many", "a brace too many", "a quote never closed"],
+)
+def test_a_broken_document_in_another_encoding(place, encoding, broken):
+    """Its records are found where they are stored, not where they would be in UTF-8."""
+    data = broken.decode().encode(encoding)
+    build = salvaged(place, data, encoding=encoding)
+    assert len(build.written()) >= 2
+    for line, row in build.written():
+        stored = data[row["byte_start"] : row["byte_end"]].decode(encoding)
+        assert line["response"] in stored
+        assert "\n" not in stored
+    assert len(build.written()) * 10 < build.rejects[-1]["byte_start"] <= len(data)
+    with scratch() as other:
+        at = {refusal(other, data, unit_bytes=n, encoding=encoding).byte for n in UNITS}
+    assert len(at) == 1
+    assert at.pop() <= len(data)
+
+
 # --- streams that are cut off ---------------------------------------------------------------
 
 FORMS = {
@@ -150,6 +177,15 @@ def test_a_stream_that_is_cut_off_in_another_encoding(place, name):
     assert len(found) > 20
     start = build.rejects[-1]["byte_start"]
     assert start % 2 == 0
+
+
+def test_a_line_feed_across_two_characters_ends_no_line_where_a_stream_is_cut_off(place):
+    rows = [{**row, "context": "\u0a0a\u0100" * 40} for row in MANY]
+    data = cut_off(b"\xff\xfe" + lines(rows).decode().encode("utf-16-le"), "gzip")
+    build = salvaged(place, data, "a.jsonl")
+    assert 20 < len(build.written()) < 60
+    assert numbers(build) == list(range(len(build.written())))
+    assert [row["reason"] for row in build.rejects] == [TAIL]
 
 
 def test_a_member_of_a_zip_whose_checksum_is_wrong(place):

@@ -1,6 +1,7 @@
 """What a file holds is told from its content, never from its name."""
 
 import json
+import shutil
 
 import pytest
 
@@ -105,9 +106,26 @@ def test_a_declared_encoding_is_read_to_the_same_text(place, make, unit_bytes, e
     assert answers(build) == ANSWERS
 
 
-@pytest.mark.parametrize("encoding", ["utf-9", "base64", "rot13", "idna", "hz"])
+@pytest.mark.parametrize("encoding", ["utf-9", "base64", "rot13", "idna", "hz", "한글"])
 def test_an_encoding_that_is_none_of_text_is_refused(place, encoding):
     assert refusal(place, lines(ROWS), encoding=encoding).reason == "encoding.unknown"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_declared_encoding_without_a_byte_order_mark_is_little_endian(place, encoding):
+    for make in (lines, array):
+        build = merged(place, make(ROWS).decode().encode(f"{encoding}-le"), encoding=encoding)
+        assert answers(build) == ANSWERS
+        assert build.manifest["inputs"][0]["encoding"] == f"{encoding}-le"
+
+
+def test_an_encoding_with_states_is_read_line_by_line_alone(place):
+    text = lines(ROWS).decode()
+    assert answers(merged(place, text.encode("iso2022_kr"), encoding="iso2022_kr")) == ANSWERS
+    shutil.rmtree(place / "out")
+    error = refusal(place, array(ROWS).decode().encode("iso2022_kr"), encoding="iso2022_kr")
+    assert error.reason == "encoding.unknown"
+    assert "`iso2022_kr` is read as JSON Lines alone. Convert the file to UTF-8" in str(error)
 
 
 def test_a_line_that_is_not_of_the_declared_encoding_costs_itself(place):
@@ -164,6 +182,16 @@ def test_a_document_that_is_no_list_of_records_is_refused(place, document, inden
 def test_an_empty_array_under_a_key_is_no_record(place):
     assert refusal(place, b'{"version": "1", "data": []}').reason == "input.empty"
     assert refusal(place, b"[ ]", format="alpaca").reason == "input.empty"
+
+
+@pytest.mark.parametrize("packing", ["plain", "gzip"])
+def test_blanks_for_as_long_as_is_looked_at(place, packing):
+    """All of a file is blank, or it is none that is read: what follows is not waited for."""
+    blanks = b" \n" * (1 << 20)
+    assert refusal(place, packed(blanks, packing)).reason == "input.empty"
+    error = refusal(place, packed(blanks + lines(ROWS), packing))
+    assert error.reason == "format.binary"
+    assert "begins with blanks only" in str(error)
 
 
 def test_a_git_lfs_pointer_is_named(place):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 import dollymix
+import dollymix.build
 from dollymix.collect import Conversion
 from dollymix.convert import Converter
 from dollymix.export import Exporter, Lineage, lineage_rows
@@ -23,7 +24,15 @@ from dollymix.formats import sharegpt
 from dollymix.framing.units import Units
 from dollymix.ledger import reject
 from dollymix.steps import required_text
-from tests.laws.builds import DOLLY_KEYS, Build, leftovers, scratch, write_recipe, write_rows
+from tests.laws.builds import (
+    DOLLY_KEYS,
+    Build,
+    leftovers,
+    scratch,
+    write_recipe,
+    write_rows,
+    zstd,
+)
 from tests.laws.strategies import PLAIN_ROWS, UNIT_BYTES, Case, cases, parts_of
 
 LOST = ("filtered", "duplicate", "contaminated")
@@ -447,6 +456,77 @@ def test_rejects_that_are_written_twice_stop_the_build(place, monkeypatch):
 
     monkeypatch.setattr(Conversion, "_write_rejects", twice)
     assert "stands in two places" in broken(place, DIRECT)
+
+
+def test_books_that_do_not_balance_stop_the_build(place, monkeypatch):
+    write = Exporter.write_lineage
+
+    def one_more(self, done):
+        write(self, done)
+        self._ledger.sources["s"].written += 1
+
+    monkeypatch.setattr(Exporter, "write_lineage", one_more)
+    assert broken(place, DIRECT) == (
+        "the books do not balance; nothing is published: "
+        "s: examples + repeated = written + dropped: 79 is not 80"
+    )
+
+
+def lose_lineage(monkeypatch, lost: str) -> None:
+    """Let an example's row of lineage be lost."""
+    add = Lineage.add
+
+    def without(self, rows):
+        kept = [row for row, identity in enumerate(rows["id"]) if identity != lost]
+        add(self, {name: [values[row] for row in kept] for name, values in rows.items()})
+
+    monkeypatch.setattr(Lineage, "add", without)
+
+
+def lose_drop(monkeypatch, lost: str) -> None:
+    """Let the line of an example that was dropped be lost."""
+    write = dollymix.build.write_dropped
+
+    def without(stage):
+        write(stage)
+        path = stage.out / "dropped.jsonl.zst"
+        lines = zstd.decompress(path.read_bytes()).splitlines(keepends=True)
+        kept = [line for line in lines if json.loads(line)["id"] != lost]
+        assert len(kept) == len(lines) - 1
+        path.write_bytes(zstd.compress(b"".join(kept)))
+
+    monkeypatch.setattr(dollymix.build, "write_dropped", without)
+
+
+@pytest.mark.parametrize(
+    ("lose", "lost"),
+    [
+        (lose_lineage, "s/a.jsonl#2"),
+        (lose_lineage, "s/b.jsonl#1"),
+        (lose_drop, "s/a.jsonl#3"),
+        (lose_drop, "s/b.jsonl#4"),
+        (lose_drop, "s/b.jsonl#5"),
+    ],
+)
+def test_what_is_lost_is_named_and_no_other_file(place, monkeypatch, lose, lost):
+    """Of each of two files two rows are filtered, and the last is a duplicate."""
+    for name in ("a", "b"):
+        rows = [{"instruction": f"{name}{n}", "input": "c", "output": "x"} for n in range(5)]
+        rows[3]["input"] = rows[4]["input"] = ""
+        text = "".join(json.dumps(row) + "\n" for row in [*rows, rows[0]])
+        (place / f"{name}.jsonl").write_text(text)
+    source = {"name": "s", "files": ["a.jsonl", "b.jsonl"]}
+    steps = [{"required_text": {"fields": ["context"]}}, "exact_duplicates"]
+    path = write_recipe(place, {"sources": [source], "steps": steps})
+    lose(monkeypatch, lost)
+    with pytest.raises(dollymix.InternalError) as caught:
+        dollymix.merge(path, place / "out", workers=1, unit_bytes=100)
+    said = str(caught.value)
+    file = lost.partition("#")[0]
+    assert f"{lost}: is neither written nor dropped" in said
+    assert f"{file}: 6 examples were made of it, other than the 5 that are there" in said
+    assert said.count("s/") == said.count(file)
+    assert not (place / "out").exists()
 
 
 def test_a_fault_of_ours_ends_the_command_with_70_and_a_report(place, tmp_path):

@@ -29,22 +29,39 @@ def test_it_has_a_docstring_and_one_frozen_step_with_defaults(name):
     assert module.Step.__struct_config__.frozen
     assert module.Step.__struct_config__.forbid_unknown_fields
     assert module.Step.__doc__
-    assert all(f"`{option}`" in module.Step.__doc__ for option in module.Step.__struct_fields__)
+    options = module.Step.__struct_encode_fields__
+    assert all(f"`{option}`" in module.Step.__doc__ for option in options)
     assert module.Step() == msgspec.convert({}, module.Step)
 
 
 @each_step
-def test_it_is_either_a_row_step_or_a_group_step(name):
+def test_it_is_a_row_step_a_check_or_a_group_step(name):
     made = steps.load(name).Step()
     is_group = hasattr(made, "decide") and hasattr(made, "key")
-    assert is_group != callable(made)
-    assert steps.is_group(name) == is_group
+    is_check = hasattr(made, "measure") and hasattr(made, "judge")
+    assert is_group + is_check + callable(made) == 1
+    assert (steps.is_group(name), steps.is_check(name)) == (is_group, is_check)
+
+
+@each_step
+def test_a_check_counts_every_example_and_judges_any_sums(name):
+    made = steps.load(name).Step()
+    if not steps.is_check(name):
+        return
+    for sample in SAMPLES:
+        counts = made.measure(sample)
+        assert len(counts) == len(made.measures) == len(set(made.measures))
+        assert all(count >= 0 for count in counts)
+    for total in (0, 1, 1_000_000):
+        for code, message in made.judge(dict.fromkeys(made.measures, total)):
+            assert f"`{code}`" in steps.load(name).__doc__
+            assert message
 
 
 @each_step
 def test_a_row_step_answers_with_an_example_or_a_verdict(name):
     made = steps.load(name).Step()
-    if steps.is_group(name):
+    if not callable(made):
         return
     for sample in SAMPLES:
         answer = made(sample)

@@ -1,6 +1,7 @@
 """A window holds the answer, fits, and is cut where a text may be cut."""
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -209,7 +210,6 @@ def test_a_window_of_pieces_of_letters_fits(tmp_path):
         ({"characters": 5, "tokens": 5, "tokenizer": "t"}, "not both"),
         ({"tokens": 5}, "go together"),
         ({"tokenizer": "t"}, "go together"),
-        ({"tokens": 5, "tokenizer": "no.json"}, "no such file"),
         ({"characters": 0}, ">= 1"),
     ],
 )
@@ -229,10 +229,16 @@ def test_options_that_do_not_go_together_are_refused(tmp_path, options, said):
         merge(str(tmp_path / "r.yaml") and text, tmp_path / "out")
 
 
-def test_without_the_package_the_step_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(msgspec.ValidationError, match=r'pip install "dollymix\[tokenizers\]"'):
-        msgspec.convert({"tokens": 5, "tokenizer": "t"}, Step)
+def test_a_tokenizer_is_named_relative_to_the_recipe(tmp_path, tokenizer):
+    write_json(tmp_path / "a.json", [{"instruction": "a", "input": PROSE, "output": "b"}])
+    write_text(tmp_path / "t.json", Path(tokenizer).read_text())
+    recipe = """version: 1
+sources: [{name: a, files: [a.json]}]
+steps: [{window: {tokens: 4, tokenizer: t.json}}]
+"""
+    merge(recipe, tmp_path / "out")
+    (line,) = read_lines(tmp_path / "out")
+    assert line["context"] == "하나이다. 둘이다."
 
 
 # --- in a build, and on real pages ---

@@ -22,6 +22,8 @@ _GAP = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
 # A whole string, a bracket or a comma. The possessive quantifiers keep it linear.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
 
+TOO_DEEP = "is nested more than {} levels deep"
+
 # A writable one: the array reader puts brackets round it.
 Buffer = bytearray | memoryview
 
@@ -43,16 +45,17 @@ def frames(data: Buffer, start: int, framing: Framing, *, last: bool) -> list[Fr
     where `last`, at the end of the file. Raises CutError where it does not end at a border,
     SyntaxFaultError where the document is broken.
     """
+    found, failed = None, None
     try:
         found = _quick(data, start, framing, last=last)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        found = None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        failed = error
     # A stretch without an element, if it is not the whole array, is a comma too many.
     if found or (found is not None and last and start == framing.start):
         return found
     if not last:
         data[-1] = 0x2C
-    return _exact(data[1:], start, framing, last=last)
+    return _exact(data[1:], start, framing, failed, last=last)
 
 
 def _quick(data: Buffer, start: int, framing: Framing, *, last: bool) -> list[Frame]:
@@ -105,11 +108,14 @@ def _place(parts: list[Raw], data: Buffer, start: int) -> list[Frame]:
     return found
 
 
-def _exact(data: Any, start: int, framing: Framing, *, last: bool) -> list[Frame]:
-    depth = framing.limits.depth
-    scanner = Scanner(depth)
+def _exact(
+    data: Any, start: int, framing: Framing, failed: Exception | None, *, last: bool
+) -> list[Frame]:
+    scanner = Scanner(framing.limits.depth)
     borders = scanner.scan(data)
     try:
+        if last and framing.kind == "object":
+            raise _no_document(start, scanner, failed)
         return _cut(data, _ends(data, start, framing, scanner, borders, last=last), start, framing)
     except SyntaxFaultError as fault:
         if framing.kind != "array":
@@ -131,10 +137,7 @@ def _ends(
     """Where each element ends, the comma included; raises where the stretch is broken."""
     closed = scanner.closed
     if scanner.depth > scanner.limit:
-        message = f"is nested more than {scanner.limit} levels deep"
-        raise SyntaxFaultError("json.depth", message, start + (scanner.broken or 0))
-    if last and framing.kind == "object":
-        raise SyntaxFaultError("json.syntax", _why(framing.head + bytes(data)), start)
+        raise _too_deep(start, scanner)
     if scanner.broken is not None:
         message = "has a brace that closes nothing"
         raise SyntaxFaultError("json.syntax", message, start + scanner.broken)
@@ -167,12 +170,12 @@ def _check_tail(data: Any, closed: int, start: int, framing: Framing) -> None:
         return
     try:
         _document.decode(framing.head + b"]" + tail)
-    except UnicodeDecodeError as error:
-        message = f"has a key behind its `{framing.key}` that is not UTF-8: {error.reason}"
-        raise SyntaxFaultError("encoding.invalid_utf8", message, start + closed + 1) from error
     except (msgspec.DecodeError, RecursionError) as error:
         message = f"is broken behind its `{framing.key}`: {error}"
         raise SyntaxFaultError("json.syntax", message, start + closed + 1) from error
+    except UnicodeDecodeError as error:
+        message = f"is not UTF-8 outside its `{framing.key}`: {error.reason}"
+        raise SyntaxFaultError("encoding.invalid_utf8", message, start + closed + 1) from error
     before = _count(framing.head + b"]}", framing.key)
     if _count(framing.head + b"]" + tail, framing.key) > before:
         raise _twice(framing, start + closed + 1)
@@ -207,12 +210,26 @@ def _cut(data: Any, ends: list[int], start: int, framing: Framing) -> list[Frame
     return found
 
 
-def _why(data: bytes) -> str:
-    try:
-        msgspec.json.decode(data, type=Raw)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return f"is not JSON: {error}"
-    return "is not JSON"
+def _too_deep(start: int, scanner: Scanner) -> SyntaxFaultError:
+    message = TOO_DEEP.format(scanner.limit)
+    return SyntaxFaultError("json.depth", message, start + (scanner.broken or 0))
+
+
+def too_deep(data: bytes, limit: int) -> int | None:
+    """Where a JSON value is nested deeper than that; None where it is not."""
+    scanner = Scanner(limit)
+    scanner.scan(data)
+    return scanner.broken
+
+
+def _no_document(start: int, scanner: Scanner, failed: Exception | None) -> SyntaxFaultError:
+    """Why the decoder failed to read one object."""
+    if scanner.depth > scanner.limit:
+        return _too_deep(start, scanner)
+    if isinstance(failed, UnicodeDecodeError):
+        message = f"is not UTF-8: {failed.reason}"
+        return SyntaxFaultError("encoding.invalid_utf8", message, start)
+    return SyntaxFaultError("json.syntax", f"is not JSON: {failed}", start)
 
 
 class Scanner:

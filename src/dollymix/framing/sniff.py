@@ -64,7 +64,6 @@ _UNREADABLE = (
 _SPACE = b" \t\r\n"
 _FIRST_KEY = re.compile(rb'\s*\{\s*("(?:[^"\\]|\\.)*")\s*:')
 _SCALAR = re.compile(rb'(?:-?[0-9]|true\b|false\b|null\b|")')
-_document = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Sample(msgspec.Struct):
@@ -104,8 +103,6 @@ def sniff(source: Input, keys: tuple[str, ...], reading: Reading) -> Sample:
         found = _table(text, whole, reading, place)
     else:
         found = _document_or_lines(text, keys, whole, reading, place)
-    if found.kind == "jsonl" and stored != "utf-8" and found.start:
-        found = msgspec.structs.replace(found, start=0)
     if stored.startswith("iso2022") and found.kind != "jsonl":
         message = f"`{stored}` is read as JSON Lines alone. Convert the file to UTF-8"
         raise InputError("encoding.unknown", place, message)
@@ -271,7 +268,7 @@ def _encoding(raw: bytes, declared: str | None, place: str) -> tuple[int, str]:
         return 0, "utf-8"
     try:
         name = codecs.lookup(declared).name
-        b"{}".decode(name)
+        "{}".encode(name)
     except (LookupError, UnicodeError) as error:
         message = f"`{declared}` is no known encoding of text"
         raise InputError("encoding.unknown", place, message) from error
@@ -298,8 +295,6 @@ def _as_utf8(raw: bytes, encoding: str, whole: bool, place: str) -> bytes:
 def _refuse_other_encoding(raw: bytes, place: str, byte: int) -> None:
     """Bad bytes here and there are their lines' matter; with some in every line, it is no UTF-8."""
     if raw.count(b"\x00") * 8 > len(raw):
-        if raw.count(b"\x00") == len(raw):
-            raise InputError("format.binary", place, "holds NUL bytes only")
         hint = "utf-16-le" if raw[1::2].count(b"\x00") > raw[::2].count(b"\x00") else "utf-16-be"
         raise InputError("encoding.not_utf8", place, f"is not UTF-8. Set `encoding: {hint}`?")
     for line in raw.splitlines()[:100]:

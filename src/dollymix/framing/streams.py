@@ -162,10 +162,7 @@ class _Stream:
                 yield wanted
             if position >= end:
                 return
-        if position < end:
-            raise self._error(
-                "archive.truncated", "the member is cut off", max(position - start, 0)
-            )
+        raise self._error("archive.truncated", "the member is cut off", max(position - start, 0))
 
     def _unpack_member(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """A member, which may itself be a packed stream."""

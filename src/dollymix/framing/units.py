@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, Protocol
 
 from dollymix.decoding import Problem
@@ -318,7 +318,6 @@ class _Cutter:
         self._exact = units.exact or not units.framing.first_key
         self._is_object = units.framing.kind == "object"
         self._depth = units.framing.limits.depth
-        self._fault = units._fault
         self._scanner = json_array.Scanner(self._depth)
         self._seen = 0
 
@@ -337,15 +336,13 @@ class _Cutter:
         borders = json_array.Scanner(self._depth).scan(bytes(buffer[1:]))
         return borders[-1] + 1 if borders else 0
 
-    def _too_deep(self) -> InputError:
-        return self._fault("json.depth", f"is nested more than {self._depth} levels deep", None)
-
     def _exact_cut(self, buffer: bytearray, least: int) -> int:
         if self._scanner.closed is not None or self._scanner.broken is not None:
             return 0
         borders = self._scanner.scan(buffer)
         if self._scanner.depth > self._depth:
-            raise self._too_deep()
+            # Whoever reads the unit says so, and what stands before it.
+            return len(buffer)
         cut = next((border for border in borders if border >= least), 0) or (
             borders[-1] if borders else 0
         )
@@ -422,45 +419,89 @@ def read_frames(unit: Unit, framing: Framing) -> Lines:
     try:
         found = _byte_frames(unit, framing)
     except SyntaxFaultError as fault:
-        fault.whole = _within_limits(fault.whole, framing)
+        fault.whole = _within_limits(fault.whole, unit.start, framing)
         raise
-    return _within_limits(found, framing)
+    return _within_limits(found, unit.start, framing)
 
 
 def _byte_frames(unit: Unit, framing: Framing) -> Lines:
     if framing.kind == "jsonl":
         data = read_range(unit.path, unit.start, unit.end) if unit.data is None else unit.data
         return jsonl.frames(data, unit.start, framing.encoding)
-    if framing.kind == "csv":
-        found = csv.frames(unit.data, unit.start, framing)
-        if framing.encoding != "utf-8":
-            found.frames = _stored_frames(
-                found.frames, bytes(unit.data), unit.start, framing.encoding
-            )
-        return found
     data = unit.data if unit.data is not None else _spared_range(unit)
-    frames = json_array.frames(data, unit.start, framing, last=unit.last)
+    text = data if framing.kind == "csv" else memoryview(data)[1:]
+    try:
+        if framing.kind == "csv":
+            found = csv.frames(data, unit.start, framing)
+        else:
+            frames = json_array.frames(data, unit.start, framing, last=unit.last)
+            found = Lines(frames, text=data)
+    except SyntaxFaultError as fault:
+        if framing.encoding != "utf-8":
+            before = bytes(text[: fault.byte - unit.start])
+            fault.byte = unit.start + stored_length(before, framing.encoding)
+            fault.whole.frames = _stored_frames(fault.whole.frames, unit, text, framing)
+        raise
     if framing.encoding != "utf-8":
-        frames = _stored_frames(frames, bytes(data[1:]), unit.start, framing.encoding)
-    return Lines(frames, text=data)
+        found.frames = _stored_frames(found.frames, unit, text, framing)
+    return found
 
 
-def _within_limits(found: Lines, framing: Framing) -> Lines:
+def _within_limits(found: Lines, start: int, framing: Framing) -> Lines:
     """The frames; one that is too large is refused, and its bytes are not kept.
 
-    Raises SyntaxFaultError where it costs the file, as it does where it cannot be held.
+    Raises SyntaxFaultError where it costs the file, as it does where it cannot be held, and where
+    an element of a document is nested too deep.
     """
-    limit = framing.limits.record_bytes
+    limits = framing.limits
+    many_levels = _with_many_brackets(found, start, framing)
     for number, frame in enumerate(found.frames):
-        if frame.end - frame.start > limit:
+        if frame.end - frame.start > limits.record_bytes:
             if _costs_file(framing):
-                message = _TOO_LARGE.format(limit)
-                fault = SyntaxFaultError("record.too_large", message, frame.start)
-                fault.whole = Lines(found.frames[:number], 0, found.refused)
-                raise fault
+                message = _TOO_LARGE.format(limits.record_bytes)
+                raise _fault_at(found, number, "record.too_large", message, frame.start)
             found.frames[number] = frame._replace(data=b"", stored=None)
             found.refused[number] = _too_large(framing)
+        elif number in many_levels:
+            data = bytes(frame.data)
+            at = json_array.too_deep(data, limits.depth)
+            if at is not None:
+                message = json_array.TOO_DEEP.format(limits.depth)
+                byte = frame.start + stored_length(data[:at], framing.encoding)
+                raise _fault_at(found, number, "json.depth", message, byte)
     return found
+
+
+def _with_many_brackets(found: Lines, start: int, framing: Framing) -> Container[int]:
+    """The elements of a document that have more of what may be opening brackets, in strings too,
+    than levels are allowed: all others are not nested too deep."""
+    if framing.kind not in ("array", "object"):
+        return ()
+    if found.text is None or framing.encoding != "utf-8":
+        return range(len(found.frames))
+    import numpy
+
+    text = numpy.frombuffer(found.text, dtype=numpy.uint8)
+    # `{` and `[` differ in one bit.
+    brackets = numpy.flatnonzero((text[:-1] & 0xDF) == 0x5B)
+    # An opening bracket that opens something has one of these before it and behind it.
+    before = numpy.isin(text[brackets - 1], list(b":,[ \t\r\n"))
+    brackets = brackets[
+        before & numpy.isin(text[brackets + 1], list(b'"{[]}-0123456789tfn \t\r\n'))
+    ]
+    if len(brackets) <= framing.limits.depth:
+        return ()
+    brackets += start - 1
+    places = numpy.array([(frame.start, frame.end) for frame in found.frames]).reshape(-1, 2)
+    first, last = numpy.searchsorted(brackets, places).T
+    return set(numpy.flatnonzero(last - first > framing.limits.depth).tolist())
+
+
+def _fault_at(found: Lines, number: int, reason: str, message: str, byte: int) -> SyntaxFaultError:
+    """A fault of a frame, with the frames before it."""
+    fault = SyntaxFaultError(reason, message, byte)
+    fault.whole = Lines(found.frames[:number], 0, found.refused)
+    return fault
 
 
 def _too_large(framing: Framing) -> Problem:
@@ -487,14 +528,14 @@ def _spared_range(unit: Unit) -> bytearray:
     return buffer
 
 
-def _stored_frames(frames: list[Frame], data: Any, start: int, encoding: str) -> list[Frame]:
-    """The frames with their places in the stored encoding."""
-    moved: list[Frame] = []
-    position, stored = 0, start
+def _stored_frames(frames: list[Frame], unit: Unit, text: Any, framing: Framing) -> list[Frame]:
+    """The frames of a unit's text with their places in the stored encoding."""
+    data, moved = bytes(text), []
+    position, stored = 0, unit.start
     for frame in frames:
-        begin, end = frame.start - start, frame.end - start
-        first = stored + stored_length(data[position:begin], encoding)
-        stored = first + stored_length(data[begin:end], encoding)
+        begin, end = frame.start - unit.start, frame.end - unit.start
+        first = stored + stored_length(data[position:begin], framing.encoding)
+        stored = first + stored_length(data[begin:end], framing.encoding)
         position = end
         moved.append(frame._replace(start=first, end=stored))
     return moved

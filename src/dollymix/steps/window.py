@@ -10,8 +10,7 @@ fits; it never cuts the answer or the row of a Markdown table, and a table whose
 keeps its header rows where they fit. Only where the sentence of the answer is itself too long is it
 cut between words. `answer_start` is carried. An example without a place of its answer keeps the
 head of its context. A context that fits is not touched. Only the context is measured: instruction
-and response come on top; special tokens are not counted. Paths are relative to the folder where the
-build runs.
+and response come on top; special tokens are not counted.
 
 Where the answer alone, or the row it stands in, is longer than the window, that is the context,
 whole, and the example is flagged `window.exceeded`. `tokens` needs `pip install
@@ -20,16 +19,15 @@ whole, and the example is flagged `window.exceeded`. `tokens` needs `pip install
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import re
 from bisect import bisect_left, bisect_right
 from functools import lru_cache
 from itertools import pairwise
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
 
+from dollymix import tokens
 from dollymix.example import Example
 
 _CHARACTERS = 2000
@@ -49,12 +47,6 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("`characters` or `tokens`, not both")
         if (self.tokens is None) != (not self.tokenizer):
             raise ValueError("`tokens` and `tokenizer` go together")
-        if self.tokens is None:
-            return
-        if importlib.util.find_spec("tokenizers") is None:
-            raise ValueError('needs the package tokenizers: pip install "dollymix[tokenizers]"')
-        if not os.path.isfile(self.tokenizer):
-            raise ValueError(f"`{self.tokenizer}`: no such file; expected a tokenizer.json")
 
     def __call__(self, example: Example) -> Example:
         """The example with a context that fits; itself where it did before."""
@@ -107,7 +99,7 @@ class _Tokens:
     """A part has about as many tokens as begin in it; alone it may have a few more."""
 
     def __init__(self, context: str, path: str) -> None:
-        self._tokenizer = _loaded(path)
+        self._tokenizer = tokens.load(path)
         encoded = self._tokenizer.encode(context, add_special_tokens=False)
         self._begins = sorted(begin for begin, _ in encoded.offsets)
 
@@ -118,13 +110,6 @@ class _Tokens:
 
     def exact(self, text: str) -> int:
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
-
-
-@lru_cache(maxsize=2)
-def _loaded(path: str) -> Any:
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_file(path)
 
 
 class _Window(NamedTuple):

@@ -1,0 +1,89 @@
+"""Takes "no input" for what it is: an empty context; and takes out answers that are "no output".
+
+Alpaca sets write out that a task has no input, in many spellings, and so do their translations:
+`<noinput>`, `No input.`, `N/A`, `입력 없음`, even `<노인입력>`. A context that is nothing but
+such a spelling, with or without brackets, quotes and a full stop, becomes empty; a response that is
+nothing but one is filtered. `None`, `없음` and `해당 없음` can be answers, so they count in a
+context alone.
+
+    steps: [{no_input: {languages: [en, ko], also: ["자료 없음"]}}]
+
+A context that holds a marked answer is left as it is. Filters: `text.no_output`.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+import msgspec
+
+from dollymix.example import Example
+from dollymix.ledger import Verdict
+
+Language = Literal["en", "ko", "ja", "zh"]
+
+# Case folded, without blanks. Said of an input, or of an output: nothing else can be meant.
+_SAID = {
+    "en": (
+        "noinput nooutput noinputneeded noinputrequired noinputprovided noinputgiven "
+        "noinputnecessary nooutputneeded nooutputrequired noput emptyinput"
+    ),
+    "ko": (
+        "입력없음 입력이없음 입력없습니다 입력이없습니다 입력값없음 입력값이없습니다 입력필요없음 "
+        "입력이필요없음 입력이필요하지않음 입력이필요하지않습니다 입력이필요없습니다 입력불필요 "
+        "노인입력 닌입력 노입력 출력없음 출력이없음 출력이없습니다 출력값없음 무입력 무출력"
+    ),
+    "ja": "入力なし 入力無し 入力はありません 入力がありません 出力なし 出力はありません",
+    "zh": "无输入 没有输入 無輸入 无输出 没有输出 無輸出",
+}
+# Said of anything: in a context that there is none, in a response perhaps an answer.
+_UNSAID = {
+    "en": "n/a none null nil empty",
+    "ko": "없음 해당없음 해당사항없음",
+    "ja": "なし 無し 該当なし",
+    "zh": "无 無 没有",
+}
+_EDGES = " \t\r\n<>[](){}\"'`“”‘’「」\\/*_.。!-:,"
+# No spelling is longer, whatever stands round it.
+_LONGEST = 60
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """`languages`: whose spellings count; `also`: more spellings, for context and response."""
+
+    languages: tuple[Language, ...] = ("en", "ko", "ja", "zh")
+    also: tuple[str, ...] = ()
+
+    def __call__(self, example: Example) -> Example | Verdict:
+        """The example, without such a context, or the verdict on its response."""
+        if len(example.response) <= _LONGEST and _key(example.response) in self._output:
+            return Verdict(
+                origin=example.origin,
+                outcome="filtered",
+                step="no_input",
+                reason="text.no_output",
+                message="`response` only says that there is no output",
+                example=example,
+            )
+        context = example.context
+        if not context or len(context) > _LONGEST or example.answer_start is not None:
+            return example
+        if _key(context) not in self._input:
+            return example
+        return msgspec.structs.replace(example, context="")
+
+    @cached_property
+    def _output(self) -> frozenset[str]:
+        said = [word for language in self.languages for word in _SAID[language].split()]
+        return frozenset((*said, *filter(None, map(_key, self.also))))
+
+    @cached_property
+    def _input(self) -> frozenset[str]:
+        unsaid = (word for language in self.languages for word in _UNSAID[language].split())
+        return self._output.union(unsaid)
+
+
+def _key(text: str) -> str:
+    """Case folded, without blanks and what stands round it."""
+    return "".join(text.strip(_EDGES).casefold().split())

@@ -1,0 +1,256 @@
+"""Finds numbers and addresses of persons, and flags them, masks them or leaves the example out.
+
+* `personal_data.resident`: a Korean resident registration number, with a date and the checksum; of
+  those born since October 2020, whose numbers have no checksum, with a hyphen: `[RESIDENT_NUMBER]`.
+* `personal_data.foreigner`: the same of a foreigner: `[FOREIGNER_NUMBER]`.
+* `personal_data.business`: a Korean business registration number, with hyphens and the checksum:
+  `[BUSINESS_NUMBER]`.
+* `personal_data.phone`: a Korean mobile, area or internet number, another country's with `+`:
+  `[PHONE]`.
+* `personal_data.card`: a payment card, 15 or 16 digits with Luhn's checksum: `[CARD]`.
+* `personal_data.email`: an e-mail address, but of `example.com` and its kin: `[EMAIL]`.
+* `personal_data.ip`: a public IPv4 or IPv6 address: `[IP]`.
+
+    steps: [{personal_data: {action: mask, kinds: [email, phone, resident]}}]
+
+`action: flag` (default) counts a warning for each kind found in an example, and lists it in the
+lineage; `mask` does so too, and puts the mask in its place in every text of the example (system and
+history too, not in `meta`); `drop` filters the example. `answer_start` is carried; where it cannot
+be, it is left out and the example flagged `qa.answer_start_lost`.
+
+No message holds what was found. What is dropped stands in `dropped.jsonl.zst`, as it does for every
+step; with `mask` it is nowhere in the build.
+
+Filters, with `action: drop`: the reasons above.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from dollymix.example import Example
+from dollymix.ledger import Verdict
+from dollymix.rewrite import rewritten, texts
+
+Kind = Literal["resident", "foreigner", "business", "phone", "card", "email", "ip"]
+
+
+class _Found(NamedTuple):
+    start: int
+    end: int
+    kind: str
+
+
+class _Told(NamedTuple):
+    """How a kind is told and masked."""
+
+    reason: str
+    words: str
+    mask: str
+
+
+_TOLD = {
+    "resident": _Told(
+        "personal_data.resident", "a resident registration number", "[RESIDENT_NUMBER]"
+    ),
+    "foreigner": _Told(
+        "personal_data.foreigner", "a foreigner registration number", "[FOREIGNER_NUMBER]"
+    ),
+    "business": _Told(
+        "personal_data.business", "a business registration number", "[BUSINESS_NUMBER]"
+    ),
+    "phone": _Told("personal_data.phone", "a phone number", "[PHONE]"),
+    "card": _Told("personal_data.card", "a card number", "[CARD]"),
+    "email": _Told("personal_data.email", "an e-mail address", "[EMAIL]"),
+    "ip": _Told("personal_data.ip", "an IP address", "[IP]"),
+}
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """`action`: `flag`, `mask` or `drop`; `kinds`: what is looked for."""
+
+    action: Literal["flag", "mask", "drop"] = "flag"
+    kinds: tuple[Kind, ...] = ("resident", "foreigner", "business", "phone", "card", "email", "ip")
+
+    def __call__(self, example: Example) -> Example | Verdict:
+        """The example, flagged or masked where something was found, or the verdict on it."""
+        kinds: dict[str, str] = {}
+        for name, text in texts(example):
+            for found in _found(text, self._wanted):
+                kinds.setdefault(found.kind, name)
+        if not kinds:
+            return example
+        if self.action == "drop":
+            return _verdict(example, kinds)
+        made = rewritten(example, self._masked) if self.action == "mask" else example
+        flags = (*made.flags, *(_TOLD[kind].reason for kind in sorted(kinds)))
+        return msgspec.structs.replace(made, flags=tuple(dict.fromkeys(flags)))
+
+    @cached_property
+    def _wanted(self) -> frozenset[str]:
+        return frozenset(self.kinds)
+
+    def _masked(self, text: str) -> str:
+        # A mask can lay open what stood beside it, so it is looked at again.
+        while found := _found(text, self._wanted):
+            pieces: list[str] = []
+            position = 0
+            for start, end, kind in found:
+                pieces += text[position:start], _TOLD[kind].mask
+                position = end
+            text = "".join((*pieces, text[position:]))
+        return text
+
+
+def _verdict(example: Example, kinds: dict[str, str]) -> Verdict:
+    kind, name = next(iter(kinds.items()))
+    return Verdict(
+        origin=example.origin,
+        outcome="filtered",
+        step="personal_data",
+        reason=_TOLD[kind].reason,
+        message=f"`{name}` holds {_TOLD[kind].words}",
+        example=example,
+    )
+
+
+# What may be a number of ours: eight digits or more with up to three separators between, or the
+# beginning of an IP address. One search settles nearly every text.
+_CANDIDATE = re.compile(
+    r"[0-9](?:(?:[ .()-]{0,3}[0-9]){7,}|[0-9]{0,2}(?:\.[0-9]{1,3}){3}"
+    r"|[0-9A-Fa-f]{3}:[0-9A-Fa-f:]{6,34})"
+)
+_BEFORE = "(?<![0-9A-Za-z_])"
+_BEHIND = "(?![0-9A-Za-z_])"
+_REGISTRATION = re.compile(
+    f"{_BEFORE}(?<!-)([0-9]{{2}})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])( ?- ?|)([1-8])([0-9]{{6}})"
+    f"(?!-){_BEHIND}"
+)
+_BUSINESS = re.compile(f"{_BEFORE}(?<!-)[0-9]{{3}}-[0-9]{{2}}-[0-9]{{5}}(?!-){_BEHIND}")
+_PHONE = re.compile(
+    f"{_BEFORE}(?<![+.-])(?:"
+    r"01[016789]([ .-]?)[0-9]{3,4}\1[0-9]{4}"
+    r"|\(?0(?:2|[3-6][1-5]|70|50[0-9])(?:\) ?|[ .-])[0-9]{3,4}[ .-][0-9]{4}"
+    r"|\+82[ .-]?(?:\(0\)|0)?[ .-]?[0-9]{1,2}[ .-]?[0-9]{3,4}[ .-]?[0-9]{4}"
+    r"|\+[1-9][0-9]{0,2}(?:[ .-]?(?:\([0-9]{2,5}\)|[0-9]{2,5})){2,4}"
+    rf")(?![.-]?[0-9]){_BEHIND}"
+)
+_CARD = re.compile(
+    f"{_BEFORE}(?<![.-])(?:"
+    r"[2-69][0-9]{3}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}"
+    r"|3[47][0-9]{2}([ -])[0-9]{6}\2[0-9]{5}"
+    r"|(?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|35[0-9]{2}|6[0245][0-9]{2})[0-9]{12}"
+    r"|3[47][0-9]{13}"
+    rf")(?![.-]?[0-9]){_BEHIND}"
+)
+_IPV4 = re.compile(f"{_BEFORE}(?<![.-])[0-9]{{1,3}}(?:\\.[0-9]{{1,3}}){{3}}(?![.-]?[0-9]){_BEHIND}")
+_IPV6 = re.compile(f"{_BEFORE}(?<!:)[23][0-9A-Fa-f]{{3}}:[0-9A-Fa-f:]{{6,34}}{_BEHIND}(?!:)")
+_VERSION = re.compile(r"(?i)(?:§|\bv|ver|version|버전|release|[/=-])[ .:]{0,2}\Z")
+_DOMAIN = re.compile(r"@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9@-])")
+_LOCAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._%+-")
+_LONGEST_LOCAL = 64
+_RESERVED = re.compile(r"(?i)@(?:.*\.)?(?:example(?:\.com|\.org|\.net|\.co\.kr)?|test|invalid)\Z")
+_SEEN_BEFORE = 2
+_UNCHECKED_SINCE = "201001"
+
+
+def _found(text: str, wanted: frozenset[str]) -> list[_Found]:
+    """What is found in the text, from left to right, none over another."""
+    found: list[_Found] = []
+    if "email" in wanted and "@" in text:
+        found += _emails(text)
+    for candidate in _CANDIDATE.finditer(text):
+        start = max(0, candidate.start() - _SEEN_BEFORE)
+        # One character behind is seen, so that a number which goes on is none.
+        end = min(len(text), candidate.end() + _SEEN_BEFORE)
+        for find in _FINDERS:
+            found += (hit for hit in find(text, start, end) if hit.kind in wanted)
+    if len(found) < 2:
+        return found
+    apart: list[_Found] = []
+    for hit in sorted(found, key=lambda hit: (hit.start, -hit.end)):
+        if not apart or hit.start >= apart[-1].end:
+            apart.append(hit)
+    return apart
+
+
+def _emails(text: str) -> Iterator[_Found]:
+    for found in _DOMAIN.finditer(text):
+        start = found.start()
+        least = max(0, start - _LONGEST_LOCAL)
+        while start > least and text[start - 1] in _LOCAL:
+            start -= 1
+        while start < found.start() and text[start] in ".-%+":
+            start += 1
+        if start < found.start() and not _RESERVED.match(found[0]):
+            yield _Found(start, found.end(), "email")
+
+
+def _registrations(text: str, start: int, end: int) -> Iterator[_Found]:
+    for found in _REGISTRATION.finditer(text, start, end):
+        year, month, day, hyphen, century, rest = found.groups()
+        digits = year + month + day + century + rest
+        weighted = sum(int(digits[at]) * (2 + at % 8) for at in range(12)) % 11
+        is_foreigner = century in "5678"
+        checked = ((13 if is_foreigner else 11) - weighted) % 10 == int(digits[12])
+        born_now = century in "3478"
+        unchecked = bool(hyphen) and born_now and year + month + day >= _UNCHECKED_SINCE
+        # Those of the twenty-first century are of its first years.
+        if (checked and (not born_now or year < "40")) or (unchecked and year < "40"):
+            yield _Found(found.start(), found.end(), "foreigner" if is_foreigner else "resident")
+
+
+def _cards(text: str, start: int, end: int) -> Iterator[_Found]:
+    for found in _CARD.finditer(text, start, end):
+        digits = [int(char) for char in found[0] if char.isdigit()]
+        doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
+        if (sum(doubled) + sum(digits[-1::-2])) % 10 == 0 and len(set(digits)) > 1:
+            yield _Found(found.start(), found.end(), "card")
+
+
+def _businesses(text: str, start: int, end: int) -> Iterator[_Found]:
+    for found in _BUSINESS.finditer(text, start, end):
+        digits = [int(char) for char in found[0] if char != "-"]
+        weighted = sum(a * b for a, b in zip(digits, (1, 3, 7, 1, 3, 7, 1, 3, 5), strict=False))
+        if any(digits) and (weighted + digits[8] * 5 // 10 + digits[9]) % 10 == 0:
+            yield _Found(found.start(), found.end(), "business")
+
+
+def _phones(text: str, start: int, end: int) -> Iterator[_Found]:
+    for found in _PHONE.finditer(text, start, end):
+        digits = sum(map(str.isdigit, found[0]))
+        if 9 <= digits <= 15:
+            yield _Found(found.start(), found.end(), "phone")
+
+
+def _addresses(text: str, start: int, end: int) -> Iterator[_Found]:
+    for found in (*_IPV4.finditer(text, start, end), *_IPV6.finditer(text, start, end)):
+        if _is_public(found[0]) and not _VERSION.search(
+            text[max(0, found.start() - 12) : found.start()]
+        ):
+            yield _Found(found.start(), found.end(), "ip")
+
+
+def _is_public(said: str) -> bool:
+    try:
+        address = ipaddress.ip_address(said)
+    except ValueError:
+        return False
+    # Numbers of chapters and versions are made of small numbers.
+    small = address.version == 4 and sum(len(part) > 1 for part in said.split(".")) < 2
+    return address.is_global and not address.is_multicast and not small
+
+
+_FINDERS: tuple[Callable[[str, int, int], Iterator[_Found]], ...] = (
+    _registrations,
+    _cards,
+    _businesses,
+    _phones,
+    _addresses,
+)

@@ -1,0 +1,61 @@
+"""Units: what a file is cut into, from any place on, whatever stands at its edges."""
+
+import gzip
+import json
+
+import pytest
+
+import dollymix
+from dollymix.framing import Framing, Input
+from dollymix.framing.units import Units
+from tests.framing.files import ROWS, answers, array, lines, merged, refusal
+
+ANSWERS = [row["output"] for row in ROWS]
+
+
+def test_a_packed_stream_is_gone_on_with_from_any_byte(place):
+    data = lines([{"instruction": f"{n}", "output": "x" * 1000} for n in range(3000)])
+    (place / "a.jsonl.gz").write_bytes(gzip.compress(data, 1, mtime=0))
+    source = Input(str(place / "a.jsonl.gz"), "a.jsonl.gz")
+    for start in (0, 1, (1 << 20) - 1, 1 << 20, 2_500_000):
+        units = list(Units(source, Framing("jsonl", "gzip"), (0, 0), 1 << 18, start))
+        assert b"".join(bytes(unit.data) for unit in units) == data[start:]
+        assert [unit.start for unit in units[1:]] == [unit.end for unit in units[:-1]]
+        assert (units[0].start, units[-1].end, units[-1].last) == (start, len(data), True)
+
+
+def test_an_array_without_a_unit_is_no_end_of_a_file(place):
+    (place / "a.json").write_bytes(b"[")
+    source = Input(str(place / "a.json"), "a.json", size=1)
+    with pytest.raises(dollymix.InputError, match="its array does not end"):
+        list(Units(source, Framing("array", start=1), (0, 0), 100))
+
+
+@pytest.mark.parametrize("unit_bytes", [50, 1 << 20])
+def test_blanks_behind_a_packed_array_are_no_record(place, unit_bytes):
+    # Its first element has no key to cut at, so that the array is scanned.
+    data = gzip.compress(array([{}, *ROWS]) + b" \n" * 500, mtime=0)
+    build = merged(place, data, "a.json.gz", format="alpaca", unit_bytes=unit_bytes)
+    assert answers(build) == ANSWERS
+    assert [row["record"] for row in build.rejects] == [0]
+
+
+def test_a_document_that_is_no_encoding_of_text_is_refused_without_a_guess(place):
+    data = b'{"instruction": "\xff\xfe\xff\xff", "output": "\xff\xff\xff\xff"}\n' * 3
+    error = refusal(place, data, "a.jsonl")
+    assert error.reason == "encoding.not_utf8"
+    assert "Set `encoding:" not in str(error)
+
+
+def test_records_behind_the_end_of_a_document_are_none_of_its(place):
+    text = json.dumps({"data": ROWS}, ensure_ascii=False)
+    error = refusal(place, f'{{"a": 1}}}} {text}'.encode(), framing="json", format="alpaca")
+    assert error.reason.startswith("json.")
+
+
+@pytest.mark.parametrize("packing", [bytes, lambda data: gzip.compress(data, mtime=0)])
+def test_one_object_that_is_nested_too_deep(place, packing):
+    deep = "[" * 300 + "]" * 300
+    data = f'{{"instruction": "q", "output": "a", "x": {deep}}}'.encode()
+    error = refusal(place, packing(data), framing="json", format="alpaca")
+    assert error.reason == "json.depth"

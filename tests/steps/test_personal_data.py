@@ -1,0 +1,220 @@
+"""Numbers and addresses of persons: all of these are made up."""
+
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dollymix.example import Example, Message
+from dollymix.rewrite import texts
+from dollymix.steps.personal_data import Step, _found
+from tests.helpers import (
+    ORIGIN,
+    all_files,
+    merge,
+    read_dropped,
+    read_ledger,
+    read_lineage,
+    read_lines,
+    write_lines,
+)
+
+EVERY = frozenset(Step().kinds)
+
+
+def resident(front, back, offset=11):
+    """A number with its last digit."""
+    digits = front + back
+    weighted = sum(int(digit) * (2 + at % 8) for at, digit in enumerate(digits))
+    return f"{front}-{back}{(offset - weighted % 11) % 10}"
+
+
+FOUND = [
+    (resident("900101", "123456"), "resident"),
+    (resident("000229", "412345"), "resident"),
+    (resident("900101", "123456").replace("-", ""), "resident"),
+    (resident("900101", "123456").replace("-", " - "), "resident"),
+    ("210305-3123456", "resident"),
+    (resident("850712", "512345", 13), "foreigner"),
+    ("220-81-62517", "business"),
+    ("010-1234-5678", "phone"),
+    ("01012345678", "phone"),
+    ("010 1234 5678", "phone"),
+    ("011-123-4567", "phone"),
+    ("02-123-4567", "phone"),
+    ("(031) 123-4567", "phone"),
+    ("070-1234-5678", "phone"),
+    ("+82-10-1234-5678", "phone"),
+    ("+82 (0)2 123 4567", "phone"),
+    ("+1 (555) 010-4477", "phone"),
+    ("4111 1111 1111 1111", "card"),
+    ("4111-1111-1111-1111", "card"),
+    ("4111111111111111", "card"),
+    ("3782 822463 10005", "card"),
+    ("hong.gildong+a@mail.co.kr", "email"),
+    ("hong_1@sub.mail.com", "email"),
+    ("93.184.216.34", "ip"),
+    ("2606:2800:220:1:248:1893:25c8:1946", "ip"),
+]
+PASSED = [
+    "2019-03-31 12:30:45", "1,234,567,890원", "900101-1234560", "901301-1234567", "123-45-67890",
+    "4111 1111 1111 1112", "1111 1111 1111 1111", "192.168.0.1", "127.0.0.1", "10.0.0.1",
+    "1.2.3.4", "version 91.10.44.12", "§15.12.2.7", "999.10.10.10", "std::vector<int>", "a::b",
+    "user@example.com", "@handle", "a@b", "f(x) @ g(y)", "3.14159265358979",
+    "ISBN 979-11-6254-123-4", "1588-1234", "12345678901234567890",
+    "0.1234567890123456", "abc0101234567890def",
+    "1612345678901", "0x4111111111111111", "제2010-1234-5678901호",
+]  # fmt: skip
+
+
+def example(response="답", context="", **more):
+    return Example(instruction="질문", context=context, response=response, origin=ORIGIN, **more)
+
+
+@pytest.mark.parametrize(("text", "kind"), FOUND)
+@pytest.mark.parametrize(
+    "around", ["{}", "연락처는 {}입니다.", "({})", "<b>{}</b>", "a {}, b", "{}\n"]
+)
+def test_it_is_found_whole(around, text, kind):
+    whole = around.format(text)
+    (hit,) = _found(whole, EVERY)
+    assert (whole[hit.start : hit.end].strip("("), hit.kind) == (text.strip("("), kind)
+
+
+@pytest.mark.parametrize("text", PASSED)
+def test_another_number_is_not(text):
+    assert _found(text, EVERY) == []
+    given = example(text, text)
+    assert Step(action="mask")(given) is given
+
+
+def test_a_flag_is_added_once_for_each_kind():
+    given = example("010-1234-5678, a@mail.com, b@mail.com", flags=("x.y",))
+    made = Step()(given)
+    assert made.flags == ("x.y", "personal_data.email", "personal_data.phone")
+    assert made == msgspec.structs.replace(given, flags=made.flags)
+
+
+def test_what_is_found_is_masked_everywhere():
+    given = Example(
+        instruction="내 번호는 010-1234-5678",
+        context="a@mail.com",
+        response="93.184.216.34",
+        system="4111 1111 1111 1111",
+        history=(Message("user", "b@mail.com에게"),),
+        origin=ORIGIN,
+    )
+    made = Step(action="mask")(given)
+    masked = [text for _, text in texts(made)]
+    assert masked == ["내 번호는 [PHONE]", "[EMAIL]", "[IP]", "[CARD]", "[EMAIL]에게"]
+    assert made.flags == tuple(f"personal_data.{kind}" for kind in ("card", "email", "ip", "phone"))
+
+
+def test_the_place_of_the_answer_is_carried_past_a_mask():
+    context = "전화 010-1234-5678, 이름은 홍길동"
+    made = Step(action="mask")(example("홍길동", context, answer_start=context.index("홍")))
+    assert made.context[made.answer_start :] == "홍길동"
+    masked = Step(action="mask")(example("010-1234-5678", context, answer_start=3))
+    assert (masked.answer_start, masked.response) == (3, "[PHONE]")
+    torn = Step(action="mask")(example("1234", context, answer_start=context.index("1234")))
+    assert torn.answer_start is None
+    assert torn.flags == ("qa.answer_start_lost", "personal_data.phone")
+
+
+@pytest.mark.parametrize(("text", "kind"), FOUND)
+def test_a_verdict_names_the_kind_and_not_the_data(text, kind):
+    verdict = Step(action="drop")(example(text))
+    assert (verdict.outcome, verdict.reason) == ("filtered", f"personal_data.{kind}")
+    assert text not in verdict.message
+
+
+def test_kinds_are_chosen():
+    given = example("010-1234-5678, a@mail.com")
+    assert Step(kinds=("ip",))(given) is given
+    assert Step(kinds=("email",))(given).flags == ("personal_data.email",)
+
+
+PIECES = st.lists(
+    st.one_of(
+        st.sampled_from([text for text, _ in FOUND]),
+        st.sampled_from(["-", " ", "a", "1", "가", ".", "@", ":", "+", "(", ")", "\n"]),
+        st.text(alphabet="0123456789-. @a", max_size=20),
+    )
+).map("".join)
+
+
+@given(PIECES)
+def test_a_mask_leaves_nothing_behind(text):
+    made = Step(action="mask")(example(text))
+    assert _found(made.response, EVERY) == []
+    assert Step(action="mask")(made) == made
+
+
+@given(PIECES | st.text())
+def test_hits_stand_apart_in_any_text(text):
+    hits = _found(text, EVERY)
+    assert all(0 <= hit.start < hit.end <= len(text) for hit in hits)
+    assert all(a.end <= b.start for a, b in pairwise(hits))
+
+
+@pytest.mark.parametrize(
+    "bait",
+    [
+        "1",
+        "a@",
+        "@",
+        "a",
+        "1-",
+        "1.",
+        "010-1234-5678",
+        "a@b.",
+        "1 ",
+        "2001:",
+        "+",
+        "1.1.1.1.",
+        "((1",
+        "-",
+    ],
+)
+@pytest.mark.parametrize("action", ["flag", "mask"])
+def test_long_baits_take_no_time(action, bait):
+    Step(action=action)(example(bait * (100_000 // len(bait))))
+
+
+def test_a_masked_number_is_nowhere_in_the_build(tmp_path):
+    rows = [
+        {"instruction": "번호?", "output": "010-1234-5678"},
+        {"instruction": "b", "output": "o"},
+    ]
+    write_lines(tmp_path / "a.json", rows)
+    recipe = """
+version: 1
+sources: [{name: a, files: [a.json]}]
+steps: [{personal_data: {action: mask}}]
+"""
+    merge(recipe, tmp_path / "out")
+    assert [line["response"] for line in read_lines(tmp_path / "out")] == ["[PHONE]", "o"]
+    assert read_lineage(tmp_path / "out")[0]["flags"] == ["personal_data.phone"]
+    assert read_ledger(tmp_path / "out")["total"]["warnings"] == {"personal_data.phone": 1}
+    assert not any(b"1234-5678" in data for data in all_files(tmp_path / "out").values())
+
+
+def test_what_is_dropped_is_told_without_its_data(tmp_path):
+    rows = [
+        {"instruction": "번호?", "output": "010-1234-5678"},
+        {"instruction": "b", "output": "o"},
+    ]
+    write_lines(tmp_path / "a.json", rows)
+    recipe = """
+version: 1
+sources: [{name: a, files: [a.json]}]
+steps: [{personal_data: {action: drop}}]
+"""
+    merge(recipe, tmp_path / "out")
+    (row,) = read_dropped(tmp_path / "out")
+    assert (row["reason"], row["message"]) == (
+        "personal_data.phone",
+        "`response` holds a phone number",
+    )
