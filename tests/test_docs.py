@@ -19,7 +19,7 @@ SOURCE = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
 CODE = re.compile(
     r'"((?:io|input|format|schema|encoding|json|unicode|record|compress|archive|turn|qa|text'
     r"|duplicate|id|chat|csv|parquet|arrow|source|length|lengths|repetition|language|leftovers"
-    r'|personal_data|roles)\.[a-z0-9_]+)"'
+    r'|personal_data|roles|html|window)\.[a-z0-9_]+)"'
 )
 
 
