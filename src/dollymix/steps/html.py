@@ -17,8 +17,8 @@ are resolved once.
 The response is the part of the new context that the old response stood at, so `answer_start` is
 carried: what was `<td>332cm</td>` is `332cm`, a table is a Markdown table. Where that part is not
 in the new context (it was navigation, a picture, ...) the response is converted alone,
-`answer_start` is dropped, and the example is flagged `qa.answer_start_lost`. A response without a place
-in its context is converted alone as well.
+`answer_start` is dropped, and the example is flagged `qa.answer_start_lost`. A response without a
+place in its context is converted alone as well.
 
 A text without a tag of HTML or an entity is not touched, nor one with a Markdown code fence that
 does not begin with a tag: a bare `<` or `&` is content. Text with inline tags alone keeps its line
