@@ -24,7 +24,6 @@ from dollymix.manifest import (
     OutputFile,
     read_rows,
     sha256_of,
-    versions,
     write_sealed_log,
 )
 from dollymix.outputs import card
@@ -79,7 +78,7 @@ def write_about(
     manifest = Manifest(
         schema=SCHEMA,
         dollymix=__version__,
-        versions=versions(),
+        versions=plan.versions(),
         recipe=_recorded(plan),
         recipe_sha256=recipe_digest(plan),
         overrides=plan.overrides,

@@ -101,6 +101,7 @@ def _recipe(sources: dict[str, list[str]]) -> str:
         lines += source
     lines += [
         "steps:",
+        "  - roles",
         "  - exact_duplicates",
         "# splits: {train: 0.98, validation: 0.02}",
         "outputs:",

@@ -66,11 +66,17 @@ class Plan(msgspec.Struct):
             for setup, source in zip(self.setup.sources, self.recipe.sources, strict=True)
         ]
 
+    def versions(self) -> dict[str, str]:
+        """The versions of all that makes the bytes."""
+        setup = self.setup
+        made = [step for source in setup.sources for step in (*source.row_steps, *source.checks)]
+        return versions() | steps.versions_of([*made, *setup.group_steps])
+
     def digest(self) -> str:
         """What must be the same for going on after a crash."""
         state = [
             __version__,
-            versions(),
+            self.versions(),
             self.recipe.encode().decode(),
             [msgspec.to_builtins(file.input) for file in self.files],
             self.tokenizers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 from typing import Any
 
 from dollymix.errors import UsageError
@@ -28,6 +29,11 @@ def load(path: str) -> Any:
     made.no_truncation()
     made.no_padding()
     return made
+
+
+def versions(path: str) -> dict[str, str]:
+    """The version of what counts the tokens of that file."""
+    return {"tokenizers": importlib.metadata.version("tokenizers")} if path else {}
 
 
 def count(path: str, text: str) -> int:

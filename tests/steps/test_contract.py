@@ -44,6 +44,12 @@ def test_it_is_a_row_step_a_check_or_a_group_step(name):
 
 
 @each_step
+def test_the_versions_it_depends_on_are_texts(name):
+    found = steps.versions_of([steps.load(name).Step()])
+    assert all(isinstance(part, str) and part for item in found.items() for part in item)
+
+
+@each_step
 def test_a_check_counts_every_example_and_judges_any_sums(name):
     made = steps.load(name).Step()
     if not steps.is_check(name):

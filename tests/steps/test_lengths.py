@@ -63,6 +63,7 @@ def test_tokens_are_summed_by_field_and_trainers_told_of(tmp_path, words):
 def test_the_manifest_names_the_tokenizer_and_no_path_of_the_machine(tmp_path, words):
     write_lines(tmp_path / "a.jsonl", ROWS)
     built = merge(RECIPE.format(path=words), tmp_path / "out").manifest
+    assert built.versions["tokenizers"]
     assert list(built.tokenizers) == ["words.json"]
     assert len(built.tokenizers["words.json"]) == 64
     assert str(tmp_path) not in (tmp_path / "out" / "manifest.json").read_text()

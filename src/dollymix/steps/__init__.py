@@ -14,13 +14,16 @@ A *group step* has
 * `key(example)`: 16 bytes; examples that are to be compared have equal keys;
 * `decide(group)`: for one group of equal keys, in canonical order, the members that go, each as
   `(member, because of which member, reason, message)`. It never sees text.
+
+Where another version of a package would make something else, a step has `versions()`, which names
+them: they stand in the manifest, and a build does not go on with others.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from dollymix.errors import UsageError
@@ -93,6 +96,14 @@ def load(name: str) -> Any:
         hint = f" Did you mean `{near}`?" if near else f" There are: {', '.join(names())}."
         raise UsageError(f"step `{name}`: is not known.{hint}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def versions_of(made: Iterable[Any]) -> dict[str, str]:
+    """The versions that what these steps make depends on, by the names of the packages."""
+    found: dict[str, str] = {}
+    for step in made:
+        found |= step.versions() if hasattr(step, "versions") else {}
+    return dict(sorted(found.items()))
 
 
 def name_of(step: RowStep | Check) -> str:

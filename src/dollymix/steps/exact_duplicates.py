@@ -11,6 +11,7 @@ Compared by the 128-bit XXH3 hash of the fields, each with its length before it.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
@@ -35,6 +36,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     fold: bool = False
     outcome: ClassVar[Outcome] = "duplicate"
+
+    def versions(self) -> dict[str, str]:
+        """The version of Unicode that folds."""
+        return {"unicode": unicodedata.unidata_version} if self.fold else {}
 
     def key(self, example: Example) -> bytes:
         """The hash of the fields, 16 bytes."""

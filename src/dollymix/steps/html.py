@@ -32,6 +32,7 @@ Filters: `text.blank`, a response that held nothing but tags. Flags: `qa.answer_
 from __future__ import annotations
 
 import html
+import importlib.metadata
 import importlib.util
 import re
 from bisect import bisect_left, bisect_right
@@ -62,6 +63,13 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if importlib.util.find_spec("lxml") is None:
             raise ValueError('needs the package lxml: pip install "dollymix[html]"')
+
+    def versions(self) -> dict[str, str]:
+        """The versions of the parser."""
+        from lxml import etree
+
+        numbers = ".".join(map(str, etree.LIBXML_VERSION))
+        return {"lxml": importlib.metadata.version("lxml"), "libxml2": numbers}
 
     def __call__(self, example: Example) -> Example | Verdict:
         """The example without markup; itself where it holds none."""

@@ -16,6 +16,7 @@ Filters: `language.other` (scripts), `language.identified`.
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable
 from functools import cached_property
 from importlib.util import find_spec
@@ -63,6 +64,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             raise ValueError(f"`languages` must be of {', '.join(sorted(_SCRIPTS))}")
         if self.identifier and find_spec("py3langid") is None:
             raise ValueError("`identifier` needs a package: pip install 'dollymix[language]'")
+
+    def versions(self) -> dict[str, str]:
+        """The version of the identifier, which brings its model."""
+        return {"py3langid": importlib.metadata.version("py3langid")} if self.identifier else {}
 
     def __call__(self, example: Example) -> Example | Verdict:
         """The example as it is, or the verdict on its language."""

@@ -50,6 +50,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         if self.tokenizer and self.unit != "tokens":
             raise ValueError("`tokenizer` is for `unit: tokens`")
 
+    def versions(self) -> dict[str, str]:
+        """The version of what counts tokens."""
+        return tokens.versions(self.tokenizer)
+
     def __call__(self, example: Example) -> Example | Verdict:
         """The example as it is, or the verdict on its length."""
         for name, bounds in self._bounds:

@@ -40,6 +40,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: tuple[Annotated[int, msgspec.Meta(ge=1)], ...] = (1024, 2048, 4096, 8192)
     template_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
 
+    def versions(self) -> dict[str, str]:
+        """The version of what counts tokens."""
+        return tokens.versions(self.tokenizer)
+
     @property
     def measures(self) -> tuple[str, ...]:
         """The names of the counts."""

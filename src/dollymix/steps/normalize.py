@@ -24,6 +24,7 @@ becomes empty; `required_text` behind this step takes the example out.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Literal
 
 import msgspec
@@ -61,6 +62,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`form`: the Unicode form, `none` (as it is) or `nfc`."""
 
     form: Literal["none", "nfc"] = "none"
+
+    def versions(self) -> dict[str, str]:
+        """The version of Unicode that composes."""
+        return {"unicode": unicodedata.unidata_version} if self.form == "nfc" else {}
 
     def __call__(self, example: Example) -> Example:
         """The example, changed where there is something to change."""

@@ -48,6 +48,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if (self.tokens is None) != (not self.tokenizer):
             raise ValueError("`tokens` and `tokenizer` go together")
 
+    def versions(self) -> dict[str, str]:
+        """The version of what counts tokens."""
+        return tokens.versions(self.tokenizer)
+
     def __call__(self, example: Example) -> Example:
         """The example with a context that fits; itself where it did before."""
         limit = self.tokens or self.characters or _CHARACTERS
