@@ -1,0 +1,78 @@
+"""A dry run: what a build would read, change and take out, told before anything is written."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dollymix.preview import preview
+from tests.helpers import write_lines, write_text
+
+RECIPE = """
+version: 1
+sources: [{name: s, files: [a.jsonl]}]
+steps:
+  - no_input
+  - length: {response: {min: 2, max: 20}}
+  - exact_duplicates
+"""
+ROWS = [
+    *({"instruction": f"q{n}", "input": "<noinput>", "output": "an answer"} for n in range(5)),
+    *({"instruction": f"q{n}", "input": "", "output": "x" * 100} for n in range(7)),
+    {"instruction": "q", "input": "c", "output": "a"},
+    {"instruction": "q", "output": ""},
+]
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with a recipe and its rows."""
+    write_lines(tmp_path / "a.jsonl", ROWS)
+    write_text(tmp_path / "r.yaml", RECIPE)
+    return tmp_path
+
+
+def run(place, *arguments):
+    """A dry run on the command line."""
+    command = [sys.executable, "-m", "dollymix", "merge", "r.yaml", "-o", "out", "--dry-run"]
+    return subprocess.run([*command, *arguments], cwd=place, capture_output=True, text=True)
+
+
+def test_each_step_says_what_it_would_change_and_take_with_three_of_each(place):
+    (seen,) = preview(place / "r.yaml")
+    assert (seen.sampled, seen.examples, seen.rejected) == (14, 13, 1)
+    assert seen.changed == {"no_input": 5}
+    assert {reason: taken.count for reason, taken in seen.taken.items()} == {
+        "length/length.too_long": 7,
+        "length/length.too_short": 1,
+    }
+    shown = seen.taken["length/length.too_long"].shown
+    assert [item.id for item in shown] == [f"s/a.jsonl#{n}" for n in (5, 6, 7)]
+    assert shown[0].message == "`response` has 100 characters, more than 20"
+    assert shown[0].response == "x" * 79 + "…"
+    assert sorted(os.listdir(place)) == ["a.jsonl", "r.yaml"]
+
+
+def test_the_counts_are_those_of_the_build(place):
+    import dollymix
+
+    (seen,) = preview(place / "r.yaml")
+    counts = dollymix.merge(place / "r.yaml", place / "out", workers=1).ledger.sources["s"]
+    assert counts.filtered == {reason: taken.count for reason, taken in seen.taken.items()}
+    assert counts.changed == seen.changed
+    # Nine characters of `<noinput>`, five times.
+    assert counts.changed_characters == {"no_input": -45}
+
+
+def test_the_command_line_shows_it_and_writes_nothing(place):
+    done = run(place)
+    assert done.returncode == 0, done.stderr
+    assert "s/a.jsonl: no_input would change 5" in done.stdout
+    assert "s/a.jsonl: length/length.too_long would take 7, such as" in done.stdout
+    assert "s/a.jsonl#5: `response` has 100 characters, more than 20" in done.stdout
+    assert "s/a.jsonl#8" not in done.stdout
+    (told,) = json.loads(run(place, "--json").stdout)
+    assert told["taken"]["length/length.too_short"]["count"] == 1
+    assert sorted(os.listdir(place)) == ["a.jsonl", "r.yaml"]
