@@ -509,7 +509,7 @@ def _check_same_conversation(example: Example, again: list[Example]) -> None:
 @functools.cache
 def _converter(name: str, option: int) -> convert.Converter:
     file = convert.FileSetup("file", Framing("jsonl"), (name,))
-    source = convert.SourceSetup("source", (file,), OPTIONS[name][option], None, (), ())
+    source = convert.SourceSetup("source", (file,), OPTIONS[name][option], None, (), (), ())
     return convert.Converter(convert.Setup((source,)))
 
 

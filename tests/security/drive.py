@@ -31,7 +31,8 @@ CHANGES = {
     "os.utime": (1, 3), "os.truncate": (1, 2), "shutil.rmtree": (1, 1),
 }  # fmt: skip
 # Code that the interpreter, the libraries and this program bring along.
-OWN_CODE = tuple({str(Path(p).resolve()) for p in (sys.prefix, sys.base_prefix, cli.__file__)})
+_OWN = (sys.prefix, sys.base_prefix, Path(cli.__file__).parent)
+OWN_CODE = tuple({str(Path(folder).resolve()) for folder in _OWN})
 
 
 def own_types() -> set[bytes]:
@@ -72,7 +73,9 @@ class Watch:
             return True  # what is imported is seen as `exec`
         if event == "compile":
             self._typed = arguments[0] in self.types
-            return self._typed or arguments[1] == "<template>"
+            name = os.fsdecode(arguments[1] or "")
+            # Installed code that is imported for the first time on this machine is compiled.
+            return self._typed or name == "<template>" or name.startswith(OWN_CODE)
         if event == "exec":
             name = arguments[0].co_filename
             typed, self._typed = self._typed and name == "<string>", False
