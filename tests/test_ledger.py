@@ -94,6 +94,8 @@ def test_each_count_is_held_against_the_others(field, law):
     with pytest.raises(InternalError) as caught:
         Ledger(sources={"good": BALANCED, "bad": wrong}).check()
     assert str(caught.value) == f"the books do not balance; nothing is published: bad: {line}"
+    with pytest.raises(InternalError, match=r"published: one: .*[0-9]; two: "):
+        Ledger(sources={"one": wrong, "two": wrong}).check()
 
 
 @pytest.mark.parametrize("table", ["filtered", "duplicate", "contaminated"])
@@ -124,6 +126,8 @@ def test_the_file_has_every_count_and_its_tables_in_order():
         changed_characters={"j": 1, "i": 1}, measures={"l/b": 1, "l/a": 0},
     )  # fmt: skip
     body = Ledger(sources={"two": counts, "one": SourceCounts()}).encode()
+    # For people, too: two blanks a level.
+    assert body.startswith(b'{\n  "schema": 1,\n  "sources": {\n    "two": {\n')
     assert body.endswith(b"\n")
     told = json.loads(body)
     assert list(told) == ["schema", "sources", "total"]
@@ -141,4 +145,4 @@ def test_the_file_has_every_count_and_its_tables_in_order():
 def test_parts_stand_in_one_place_each():
     assert part_fault(3, 2, 1, ["a", "b"]) is None
     assert part_fault(3, 2, 0, []) == "has 3 parts, of which 2 are used and 0 are rejected"
-    assert part_fault(2, 2, 0, ["a", "b", "a"]) == "has its part `a` in two places"
+    assert part_fault(2, 2, 0, ["b", "a", "a"]) == "has its part `a` in two places"
