@@ -74,7 +74,7 @@ def _changing(place: Place, count: int) -> Outcome:
         done = limits.ended(process)
         refused += done.returncode != 0
         faults = [limits.said_badly(done)]
-        if f"{file} was left out [io." in done.stderr:
+        if f"{file} was left out [" in done.stderr:
             # The recipe skips bad files, and the run says that this was one.
             faults.append(_without(Path(out), file))
         elif done.returncode == 0:
