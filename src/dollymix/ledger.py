@@ -53,6 +53,18 @@ def reject(
     )
 
 
+def filtered(example: Example, step: str, reason: str, message: str) -> Verdict:
+    """A step's verdict on an example that it takes out."""
+    return Verdict(
+        origin=example.origin,
+        outcome="filtered",
+        step=step,
+        reason=reason,
+        message=message,
+        example=example,
+    )
+
+
 def part_fault(parts: int, used: int, rejected: int, paths: list[str]) -> str | None:
     """Why the parts of a record are not in exactly one place each; None where they are.
 

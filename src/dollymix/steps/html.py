@@ -38,7 +38,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from dollymix.example import Example
-from dollymix.ledger import Verdict
+from dollymix.ledger import Verdict, filtered
 from dollymix.markup.page import Page, converted
 from dollymix.markup.source import has_markup
 from dollymix.text import is_blank
@@ -88,7 +88,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 changed[name] = pages[-1].text
         response = changed.get("response", example.response)
         if is_blank(response) and not is_blank(example.response):
-            return _nothing_left(example)
+            return filtered(example, "html", "text.blank", "`response` holds nothing but tags")
         context = changed.get("context", example.context)
         where = changed.get("answer_start", start)
         if start is not None and not (
@@ -105,17 +105,6 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _page(self, text: str) -> Page:
         return converted(text, self.to == "markdown", self.spans == "repeat")
-
-
-def _nothing_left(example: Example) -> Verdict:
-    return Verdict(
-        origin=example.origin,
-        outcome="filtered",
-        step="html",
-        reason="text.blank",
-        message="`response` holds nothing but tags",
-        example=example,
-    )
 
 
 def _span(example: Example) -> int | None:

@@ -25,7 +25,7 @@ from typing import Literal
 import msgspec
 
 from dollymix.example import Example
-from dollymix.ledger import Verdict
+from dollymix.ledger import Verdict, filtered
 from dollymix.prose import letters, without_code
 
 Field = Literal["instruction", "context", "response"]
@@ -78,14 +78,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             judged = self._judge(text)
             if judged:
                 reason, message = judged
-                return Verdict(
-                    origin=example.origin,
-                    outcome="filtered",
-                    step="language",
-                    reason=reason,
-                    message=f"`{name}` {message}",
-                    example=example,
-                )
+                return filtered(example, "language", reason, f"`{name}` {message}")
         return example
 
     def _is_surely_wanted(self, text: str) -> bool:

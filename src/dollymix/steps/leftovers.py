@@ -27,7 +27,7 @@ from typing import Literal
 import msgspec
 
 from dollymix.example import Example
-from dollymix.ledger import Verdict
+from dollymix.ledger import Verdict, filtered
 from dollymix.prose import letters, without_code, without_fences
 from dollymix.text import normal_form, quoted
 
@@ -129,14 +129,7 @@ class Step(
             found = judge(example)
             if found:
                 reason, message = found
-                return Verdict(
-                    origin=example.origin,
-                    outcome="filtered",
-                    step="leftovers",
-                    reason=reason,
-                    message=message,
-                    example=example,
-                )
+                return filtered(example, "leftovers", reason, message)
         return example
 
     @cached_property

@@ -21,7 +21,7 @@ import msgspec
 
 from dollymix import tokens
 from dollymix.example import Example
-from dollymix.ledger import Verdict
+from dollymix.ledger import Verdict, filtered
 
 _FIELDS = ("instruction", "context", "response")
 
@@ -71,13 +71,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         reason = "length.too_long" if how == "too_long" else "length.too_short"
         word = "more" if how == "too_long" else "fewer"
         what = "instruction, context and response have" if name == "all" else f"`{name}` has"
-        return Verdict(
-            origin=example.origin,
-            outcome="filtered",
-            step="length",
-            reason=reason,
-            message=f"{what} {size} {self.unit}, {word} than {bound}",
-            example=example,
+        return filtered(
+            example, "length", reason, f"{what} {size} {self.unit}, {word} than {bound}"
         )
 
     @cached_property

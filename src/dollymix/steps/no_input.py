@@ -19,7 +19,7 @@ from typing import Literal
 import msgspec
 
 from dollymix.example import Example
-from dollymix.ledger import Verdict
+from dollymix.ledger import Verdict, filtered
 
 Language = Literal["en", "ko", "ja", "zh"]
 
@@ -58,13 +58,11 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     def __call__(self, example: Example) -> Example | Verdict:
         """The example, without such a context, or the verdict on its response."""
         if len(example.response) <= _LONGEST and _key(example.response) in self._output:
-            return Verdict(
-                origin=example.origin,
-                outcome="filtered",
-                step="no_input",
-                reason="text.no_output",
-                message="`response` only says that there is no output",
-                example=example,
+            return filtered(
+                example,
+                "no_input",
+                "text.no_output",
+                "`response` only says that there is no output",
             )
         context = example.context
         if not context or len(context) > _LONGEST or example.answer_start is not None:

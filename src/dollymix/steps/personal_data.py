@@ -35,7 +35,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from dollymix.example import Example
-from dollymix.ledger import Verdict
+from dollymix.ledger import Verdict, filtered
 from dollymix.rewrite import rewritten, texts
 
 Kind = Literal["resident", "foreigner", "business", "phone", "card", "email", "ip"]
@@ -110,13 +110,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
 def _verdict(example: Example, kinds: dict[str, str]) -> Verdict:
     kind, name = next(iter(kinds.items()))
-    return Verdict(
-        origin=example.origin,
-        outcome="filtered",
-        step="personal_data",
-        reason=_TOLD[kind].reason,
-        message=f"`{name}` holds {_TOLD[kind].words}",
-        example=example,
+    return filtered(
+        example, "personal_data", _TOLD[kind].reason, f"`{name}` holds {_TOLD[kind].words}"
     )
 
 

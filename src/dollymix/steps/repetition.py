@@ -29,7 +29,7 @@ from typing import Literal
 import msgspec
 
 from dollymix.example import Example
-from dollymix.ledger import Verdict
+from dollymix.ledger import Verdict, filtered
 from dollymix.prose import without_code
 
 Field = Literal["instruction", "context", "response"]
@@ -57,13 +57,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             found = self._judge(getattr(example, name))
             if found:
                 reason, what, share = found
-                return Verdict(
-                    origin=example.origin,
-                    outcome="filtered",
-                    step="repetition",
-                    reason=reason,
-                    message=f"{share:.0%} of `{name}` stands in {what}",
-                    example=example,
+                return filtered(
+                    example, "repetition", reason, f"{share:.0%} of `{name}` stands in {what}"
                 )
         return example
 

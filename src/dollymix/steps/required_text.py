@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from dollymix.example import Example
-from dollymix.ledger import Verdict
+from dollymix.ledger import Verdict, filtered
 from dollymix.text import is_blank
 
 Field = Literal["instruction", "context", "response", "category"]
@@ -30,12 +30,5 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The example as it is, or the verdict that a field is blank."""
         for name in self.fields:
             if is_blank(getattr(example, name)):
-                return Verdict(
-                    origin=example.origin,
-                    outcome="filtered",
-                    step="required_text",
-                    reason="text.blank",
-                    message=f"`{name}` is blank",
-                    example=example,
-                )
+                return filtered(example, "required_text", "text.blank", f"`{name}` is blank")
         return example
