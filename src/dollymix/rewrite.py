@@ -1,4 +1,4 @@
-"""Changes every text of an example alike, and carries the answer's place in the context along."""
+"""Where the answer stands in the context, and texts changed alike with that place carried along."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ from dollymix.example import Example, Message
 LOST = "qa.answer_start_lost"
 _TEXTS = ("instruction", "context", "response", "system", "rejected")
 _TURNS = ("history", "after")
+
+
+def answer_span(example: Example) -> tuple[int, int] | None:
+    """Where the response begins and ends in the context; None where that is not said, or not so."""
+    start, response = example.answer_start, example.response
+    if start is None or start < 0 or not response:
+        return None
+    return (start, start + len(response)) if example.context.startswith(response, start) else None
 
 
 def texts(example: Example) -> Iterator[tuple[str, str]]:

@@ -41,6 +41,7 @@ from dollymix.example import Example
 from dollymix.ledger import Verdict, filtered
 from dollymix.markup.page import Page, converted
 from dollymix.markup.source import has_markup
+from dollymix.rewrite import LOST, answer_span
 from dollymix.text import is_blank
 
 Field = Literal["instruction", "context", "response", "system", "rejected"]
@@ -75,10 +76,11 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         pages: list[Page] = []
         changed: dict[str, Any] = {}
         flags = example.flags
-        start = _span(example)
-        if start is not None and "context" in marked:
+        span = answer_span(example)
+        start = span[0] if span else None
+        if span and "context" in marked:
             page = self._page(example.context)
-            found = page.carry(start, start + len(example.response))
+            found = page.carry(*span)
             answer = page.text[slice(*found)] if found else ""
             if found and ("response" in self.fields or answer == example.response):
                 changed = {"answer_start": found[0], "response": answer}
@@ -96,7 +98,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             or ("context" not in changed and context.startswith(response, start))
         ):
             where = None
-            flags = (*flags, "qa.answer_start_lost")
+            flags = (*flags, LOST)
         if not all(page.parsed for page in pages):
             flags = (*flags, "html.not_parsed")
         if start is None:
@@ -105,11 +107,3 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _page(self, text: str) -> Page:
         return converted(text, self.to == "markdown", self.spans == "repeat")
-
-
-def _span(example: Example) -> int | None:
-    """Where the response stands in the context, where the example says so and it is true."""
-    start = example.answer_start
-    if start is None or not example.response:
-        return None
-    return start if example.context.startswith(example.response, start) else None

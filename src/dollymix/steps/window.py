@@ -29,6 +29,7 @@ import msgspec
 
 from dollymix import tokens
 from dollymix.example import Example
+from dollymix.rewrite import answer_span
 
 _CHARACTERS = 2000
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -63,22 +64,12 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
         if measure.size(0, len(context)) <= limit:
             return example
-        start, end = _answer(example)
+        start, end = answer_span(example) or (0, 0)  # or the very beginning
         window = _window(context, start, end, limit, measure)
         flags = (*example.flags, "window.exceeded") if window.smallest else example.flags
         where = None if end == 0 else start - window.begin + len(window.head)
         text = window.head + context[window.begin : window.end]
         return msgspec.structs.replace(example, context=text, answer_start=where, flags=flags)
-
-
-def _answer(example: Example) -> tuple[int, int]:
-    """Where the answer stands, or the very beginning."""
-    start = example.answer_start
-    if start is None or start < 0 or not example.response:
-        return 0, 0
-    if not example.context.startswith(example.response, start):
-        return 0, 0
-    return start, start + len(example.response)
 
 
 class _Measure(Protocol):
@@ -103,8 +94,8 @@ class _Tokens:
     """A part has about as many tokens as begin in it; alone it may have a few more."""
 
     def __init__(self, context: str, path: str) -> None:
-        self._tokenizer = tokens.load(path)
-        encoded = self._tokenizer.encode(context, add_special_tokens=False)
+        self._path = path
+        encoded = tokens.load(path).encode(context, add_special_tokens=False)
         self._begins = sorted(begin for begin, _ in encoded.offsets)
 
     def size(self, begin: int, end: int) -> int:
@@ -113,7 +104,7 @@ class _Tokens:
         return bisect_left(self._begins, end) - bisect_left(self._begins, begin)
 
     def exact(self, text: str) -> int:
-        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return tokens.count(self._path, text)
 
 
 class _Window(NamedTuple):
