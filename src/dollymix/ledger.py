@@ -172,12 +172,6 @@ class SourceCounts(msgspec.Struct):
         return [f"{law}: {a} is not {b}" for law, (a, b) in equations.items() if a != b]
 
 
-_SORTED = (
-    "rejected", "filtered", "duplicate", "contaminated", "warnings", "changed",
-    "changed_characters", "measures",
-)  # fmt: skip
-
-
 class Ledger(msgspec.Struct):
     """The books of a build, by source in recipe order."""
 
@@ -209,6 +203,8 @@ class Ledger(msgspec.Struct):
         body = {"schema": self.schema, "sources": self.sources, "total": self.total()}
         for counts in (*self.sources.values(), body["total"]):
             assert isinstance(counts, SourceCounts)
-            for name in _SORTED:
-                setattr(counts, name, dict(sorted(getattr(counts, name).items())))
+            for name in counts.__struct_fields__:
+                value = getattr(counts, name)
+                if isinstance(value, dict):
+                    setattr(counts, name, dict(sorted(value.items())))
         return msgspec.json.format(msgspec.json.encode(body), indent=2) + b"\n"
