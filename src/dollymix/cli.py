@@ -22,6 +22,7 @@ from dollymix.version import __version__
 if TYPE_CHECKING:
     from dollymix.build import Result
     from dollymix.collect import Progress
+    from dollymix.preview import Preview
 
 _EVERY = 5.0
 # What loaders and libraries say, in no exception of its own, where the machine gives no more.
@@ -152,15 +153,21 @@ def _dry_run(source: Any, settings: dict[str, str], as_json: bool) -> None:
     ]  # fmt: skip
     _table(["source", "file", "format", "bytes", "sampled", "examples", "rejected"], rows)
     for file in seen:
-        for step, count in sorted(file.changed.items()):
-            _out(f"  {file.source}/{file.file}: {step} would change {count:,}")
-        for reason, taken in sorted(file.taken.items()):
-            _out(f"  {file.source}/{file.file}: {reason} would take {taken.count:,}, such as")
-            for shown in taken.shown:
-                _out(f"    {shown.id}: {shown.message}")
-                for text in (shown.instruction, shown.context, shown.response):
-                    _out(f"      {quoted(text)}")
+        _show_steps(file)
     _out("Counts are of the sampled records, the first of each file. Nothing was written.")
+
+
+def _show_steps(file: Preview) -> None:
+    """What each step would change, and take out, of one file."""
+    place = f"{file.source}/{file.file}"
+    for step, count in sorted(file.changed.items()):
+        _out(f"  {place}: {step} would change {count:,}")
+    for reason, taken in sorted(file.taken.items()):
+        _out(f"  {place}: {reason} would take {taken.count:,}, such as")
+        for shown in taken.shown:
+            _out(f"    {shown.id}: {shown.message}")
+            for text in (shown.instruction, shown.context, shown.response):
+                _out(f"      {quoted(text)}")
 
 
 @commands.command()
