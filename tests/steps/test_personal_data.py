@@ -183,18 +183,18 @@ def test_long_baits_take_no_time(action, bait):
     Step(action=action)(example(bait * (100_000 // len(bait))))
 
 
+def build(place, action):
+    """A build of two rows, of which the first holds a number."""
+    write_lines(
+        place / "a.json",
+        [{"instruction": "번호?", "output": "010-1234-5678"}, {"instruction": "b", "output": "o"}],
+    )
+    source = "version: 1\nsources: [{name: a, files: [a.json]}]\n"
+    merge(f"{source}steps: [{{personal_data: {{action: {action}}}}}]\n", place / "out")
+
+
 def test_a_masked_number_is_nowhere_in_the_build(tmp_path):
-    rows = [
-        {"instruction": "번호?", "output": "010-1234-5678"},
-        {"instruction": "b", "output": "o"},
-    ]
-    write_lines(tmp_path / "a.json", rows)
-    recipe = """
-version: 1
-sources: [{name: a, files: [a.json]}]
-steps: [{personal_data: {action: mask}}]
-"""
-    merge(recipe, tmp_path / "out")
+    build(tmp_path, "mask")
     assert [line["response"] for line in read_lines(tmp_path / "out")] == ["[PHONE]", "o"]
     assert read_lineage(tmp_path / "out")[0]["flags"] == ["personal_data.phone"]
     assert read_ledger(tmp_path / "out")["total"]["warnings"] == {"personal_data.phone": 1}
@@ -202,17 +202,7 @@ steps: [{personal_data: {action: mask}}]
 
 
 def test_what_is_dropped_is_told_without_its_data(tmp_path):
-    rows = [
-        {"instruction": "번호?", "output": "010-1234-5678"},
-        {"instruction": "b", "output": "o"},
-    ]
-    write_lines(tmp_path / "a.json", rows)
-    recipe = """
-version: 1
-sources: [{name: a, files: [a.json]}]
-steps: [{personal_data: {action: drop}}]
-"""
-    merge(recipe, tmp_path / "out")
+    build(tmp_path, "drop")
     (row,) = read_dropped(tmp_path / "out")
     assert (row["reason"], row["message"]) == (
         "personal_data.phone",

@@ -37,9 +37,10 @@ def zip_members(path: str) -> list[Member]:
     entries, behind = _zip_directory(path)
     chosen: list[zipfile.ZipInfo] = []
     for entry in entries:
-        place = f"{show(path)}!{printable(_zip_name(entry))}"
+        name = _zip_name(entry)
+        place = f"{show(path)}!{printable(name)}"
         _check_name(entry.orig_filename, place)
-        if entry.is_dir() or LITTER.search(_zip_name(entry)):
+        if entry.is_dir() or LITTER.search(name):
             continue
         _check_zip_entry(entry, place)
         chosen.append(entry)
