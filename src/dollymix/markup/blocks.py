@@ -53,10 +53,12 @@ class Blocks:
             return
         text = "".join(self.line)
         self.line = []
-        if not self.form.lines:
-            text = "\n".join(filter(None, map(squeezed, text.split(BREAK))))
-        elif BREAK in text:
+        if self.form.lines:
             text = text.replace(BREAK, "\n")
+        elif BREAK in text:
+            text = "\n".join(filter(None, map(squeezed, text.split(BREAK))))
+        else:
+            text = squeezed(text)
         if text:
             self.add("", text)
 
@@ -271,9 +273,10 @@ def _item(content: Any, sign: str, out: Blocks) -> list[str]:
     lines = [squeezed(content)] if isinstance(content, str) else _lines(content, out.in_cell, out)
     if not lines:
         return []
-    lines[0] = _ARROW.sub(r"\1\2", lines[0])
-    if len(lines) == 1 and not MARKS.sub("", lines[0]):
-        return []
+    if "↑" in lines[0]:
+        lines[0] = _ARROW.sub(r"\1\2", lines[0])
+        if len(lines) == 1 and not MARKS.sub("", lines[0]):
+            return []
     if out.in_cell:
         return lines
     indent = " " * len(sign)

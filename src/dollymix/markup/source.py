@@ -70,7 +70,6 @@ BLANK = " \t\n\r\f\xa0"
 _EDGE = "(?:[ \t\n\r\f\xa0]|&nbsp;|&#160;|&#[xX][aA]0;)*+"
 _LEADING = re.compile(_EDGE)
 _TRAILING = re.compile("(?:&nbsp;|&#160;|&#[xX][aA]0;)$")
-_BLANK_OR_ENTITY = BLANK + "&;"
 BREAK = "\x0b"
 
 _WIKI = re.compile(r"<title[^<>]*>[^<>]*(?:위키백과|Wikipedia)[^<>]*</title", re.IGNORECASE)
@@ -124,9 +123,7 @@ def cut(source: str) -> tuple[list[int], list[int], list[str], bool]:
         piece = pieces[index]
         if not piece or piece.isspace():
             continue
-        lead, tail = 0, len(piece)
-        if piece[0] in _BLANK_OR_ENTITY or piece[-1] in _BLANK_OR_ENTITY:
-            lead, tail = _edges(piece)
+        lead, tail = _edges(piece)
         if lead >= tail:
             continue
         if is_wiki and len(begins) < _WIKI_HEAD and piece.strip() in _WIKI_LINES:
@@ -167,10 +164,15 @@ def _is_simple(tag: str) -> bool:
 
 def _edges(piece: str) -> tuple[int, int]:
     """Where the text of a piece begins and ends, without the blanks around it."""
-    lead = _LEADING.match(piece).end() if piece[0] in _BLANK_OR_ENTITY else 0  # type: ignore[union-attr]
+    lead = len(piece) - len(piece.lstrip(BLANK))
     if lead == len(piece):
         return 0, 0
-    return lead, _trailing(piece) if piece[-1] in _BLANK_OR_ENTITY else len(piece)
+    if piece[lead] == "&":
+        lead = _LEADING.match(piece).end()  # type: ignore[union-attr]
+        if lead == len(piece):
+            return 0, 0
+    tail = len(piece.rstrip(BLANK))
+    return lead, _trailing(piece) if piece[tail - 1] == ";" else tail
 
 
 def _mark(number: int) -> str:

@@ -73,37 +73,35 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         marked = [name for name in self.fields if has_markup(getattr(example, name))]
         if not marked:
             return example
-        pages: list[Page] = []
-        changed: dict[str, Any] = {}
-        flags = example.flags
-        span = answer_span(example)
-        start = span[0] if span else None
-        if span and "context" in marked:
-            page = self._page(example.context)
-            found = page.carry(*span)
-            answer = page.text[slice(*found)] if found else ""
-            if found and ("response" in self.fields or answer == example.response):
-                changed = {"answer_start": found[0], "response": answer}
-        for name in marked:
-            if name not in changed:
-                pages.append(self._page(getattr(example, name)))
-                changed[name] = pages[-1].text
-        response = changed.get("response", example.response)
-        if is_blank(response) and not is_blank(example.response):
+        had_answer = answer_span(example) is not None
+        changed = self._carried(example) if "context" in marked else {}
+        pages = {name: self._page(getattr(example, name)) for name in marked if name not in changed}
+        changed.update((name, page.text) for name, page in pages.items())
+        made = msgspec.structs.replace(example, **changed)
+        if is_blank(made.response) and not is_blank(example.response):
             return filtered(example, "html", "text.blank", "`response` holds nothing but tags")
-        context = changed.get("context", example.context)
-        where = changed.get("answer_start", start)
-        if start is not None and not (
-            "answer_start" in changed
-            or ("context" not in changed and context.startswith(response, start))
-        ):
-            where = None
-            flags = (*flags, LOST)
-        if not all(page.parsed for page in pages):
-            flags = (*flags, "html.not_parsed")
-        if start is None:
-            where = example.answer_start
-        return msgspec.structs.replace(example, flags=flags, **{**changed, "answer_start": where})
+        flags: list[str] = []
+        in_place = "answer_start" in changed or (
+            "context" not in marked and answer_span(made) is not None
+        )
+        if had_answer and not in_place:
+            made = msgspec.structs.replace(made, answer_start=None)
+            flags.append(LOST)
+        if not all(page.parsed for page in pages.values()):
+            flags.append("html.not_parsed")
+        return msgspec.structs.replace(made, flags=(*made.flags, *flags))
+
+    def _carried(self, example: Example) -> dict[str, Any]:
+        """The answer and its place, as the new context has it; nothing where it has it not."""
+        span = answer_span(example)
+        if span is None:
+            return {}
+        page = self._page(example.context)
+        found = page.carry(*span)
+        answer = page.text[slice(*found)] if found else ""
+        if not found or ("response" not in self.fields and answer != example.response):
+            return {}
+        return {"answer_start": found[0], "response": answer}
 
     def _page(self, text: str) -> Page:
         return converted(text, self.to == "markdown", self.spans == "repeat")
