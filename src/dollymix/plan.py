@@ -222,6 +222,7 @@ def _setups(asked: recipe.Recipe, files: list[PlannedFile], base: Path) -> tuple
         single = [spec for spec in (*source.steps, *asked.steps) if not steps.is_group(spec.name)]
         row = [spec for spec in single if not steps.is_check(spec.name)]
         checks = [spec for spec in single if steps.is_check(spec.name)]
+        _refuse_twice(source.name, [spec.name for spec in checks])
         sources.append(
             SourceSetup(
                 source.name,
@@ -234,6 +235,16 @@ def _setups(asked: recipe.Recipe, files: list[PlannedFile], base: Path) -> tuple
             )
         )
     return Setup(tuple(sources), tuple(group_steps)), names
+
+
+def _refuse_twice(source: str, checks: list[str]) -> None:
+    """Counts of a check stand under its name: two of one name would be one sum."""
+    for name in checks:
+        if checks.count(name) > 1:
+            raise UsageError(
+                f"{source}: the check `{name}` stands twice among its steps and those of the top: "
+                "leave one"
+            )
 
 
 def _tokenizer_path(name: str, base: Path) -> str:

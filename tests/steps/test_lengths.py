@@ -126,3 +126,21 @@ def test_what_the_response_alone_passes_is_cut(words):
 def test_without_a_tokenizer_bytes_are_counted(text):
     example = Example(instruction=text, response=text, origin=ORIGIN)
     assert Step().measure(example)[1:4] == (len(text.encode()), 0, len(text.encode()))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "version: 1\nsources: [{name: s, files: [a.jsonl], steps: [lengths]}]\nsteps: [lengths]\n",
+        "version: 1\nsources: [{name: s, files: [a.jsonl]}]\n"
+        "steps: [lengths, {lengths: {limits: [9]}}]\n",
+    ],
+    ids=["source-and-top", "twice-in-a-list"],
+)
+def test_a_source_has_a_check_once(tmp_path, recipe):
+    """The sums of two would be one."""
+    write_lines(tmp_path / "a.jsonl", ROWS)
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    with pytest.raises(dollymix.UsageError, match="s: the check `lengths` stands twice"):
+        dollymix.merge(tmp_path / "recipe.yaml", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
