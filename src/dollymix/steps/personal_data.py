@@ -15,11 +15,12 @@
 
 `action: flag` (default) counts a warning for each kind found in an example, and lists it in the
 lineage; `mask` does so too, and puts the mask in its place in every text of the example (system and
-history too, not in `meta`); `drop` filters the example. `answer_start` is carried; where it cannot
+history too); `drop` filters the example. `answer_start` is carried; where it cannot
 be, it is left out and the example flagged `qa.answer_start_lost`.
 
 No message holds what was found. What is dropped stands in `dropped.jsonl.zst`, as it does for every
-step; with `mask` it is nowhere in the build.
+step; with `mask` it is in no text of the build. What tells a record in its source (`meta`: title,
+id, address of the page) and what a turn says besides its text stay as they are in the lineage.
 
 Filters, with `action: drop`: the reasons above.
 """
