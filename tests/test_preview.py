@@ -64,6 +64,7 @@ def test_the_counts_are_those_of_the_build(place):
     assert counts.changed == seen.changed
     # Nine characters of `<noinput>`, five times.
     assert counts.changed_characters == {"no_input": -45}
+    assert "| s | no_input | 5 | -45 |" in (place / "out" / "README.md").read_text()
 
 
 def test_the_command_line_shows_it_and_writes_nothing(place):

@@ -90,6 +90,12 @@ the record itself. `rejected` counts parts. `ledger.json` has every count, by re
 | source | what | reason | count |
 | --- | --- | --- | ---: |
 {% for source, what, reason, count in reasons %}| {{ source | inline }} | {{ what }} | {{ reason | code }} | {{ count }} |
+{% endfor %}{% endif %}{% if changes %}
+## Changed by steps
+
+| source | step | examples | characters added |
+| --- | --- | ---: | ---: |
+{% for source, step, count, characters in changes %}| {{ source | inline }} | {{ step | inline }} | {{ count }} | {{ characters }} |
 {% endfor %}{% endif %}{% if warnings %}
 ## Warnings
 
@@ -126,6 +132,7 @@ def render(out: Path, manifest: Manifest, ledger: Ledger, licences: dict[str, st
         sources=list(ledger.sources.items()),
         licences={name: value or "not stated" for name, value in licences.items()},
         reasons=_reasons(ledger),
+        changes=_changes(ledger),
         warnings=_warnings(manifest, ledger),
     )
     return text.encode()
@@ -191,6 +198,14 @@ def _reasons(ledger: Ledger) -> list[tuple[str, str, str, int]]:
         if counts.not_sampled:
             found.append((source, "not sampled", "not_sampled", counts.not_sampled))
     return found
+
+
+def _changes(ledger: Ledger) -> list[tuple[str, str, int, int]]:
+    return [
+        (source, step, count, counts.changed_characters[step])
+        for source, counts in ledger.sources.items()
+        for step, count in sorted(counts.changed.items())
+    ]
 
 
 def _warnings(manifest: Manifest, ledger: Ledger) -> list[str]:
