@@ -36,7 +36,7 @@ def place(tmp_path):
 
 def run(place, *arguments):
     """A dry run on the command line."""
-    command = [sys.executable, "-m", "dollymix", "merge", "r.yaml", "-o", "out", "--dry-run"]
+    command = [sys.executable, "-m", "dollymix", "merge", "r.yaml", "--dry-run"]
     return subprocess.run([*command, *arguments], cwd=place, capture_output=True, text=True)
 
 
@@ -65,6 +65,29 @@ def test_the_counts_are_those_of_the_build(place):
     # Nine characters of `<noinput>`, five times.
     assert counts.changed_characters == {"no_input": -45}
     assert "| s | no_input | 5 | -45 |" in (place / "out" / "README.md").read_text()
+
+
+def test_what_steps_flag_is_shown_with_three_examples(place):
+    (place / "a.jsonl").unlink()
+    row = {"instruction": "주소는?", "output": "a@dollymix.dev"}
+    write_lines(place / "a.jsonl", [row] * 5)
+    write_text(place / "r.yaml", RECIPE.replace("no_input", "personal_data"))
+    (seen,) = preview(place / "r.yaml")
+    assert seen.changed == {}
+    found = seen.flagged["personal_data.email"]
+    assert (found.count, [item.id for item in found.shown]) == (
+        5, [f"s/a.jsonl#{n}" for n in range(3)],
+    )  # fmt: skip
+    done = run(place)
+    assert "s/a.jsonl: personal_data.email would flag 5, such as" in done.stdout
+    assert done.stdout.count("`a@dollymix.dev`") == 3
+
+
+def test_a_build_needs_its_folder(place):
+    command = [sys.executable, "-m", "dollymix", "merge", "r.yaml"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "-o: name the folder to write, or look first with --dry-run\n"
 
 
 def test_the_command_line_shows_it_and_writes_nothing(place):

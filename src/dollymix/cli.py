@@ -22,7 +22,7 @@ from dollymix.version import __version__
 if TYPE_CHECKING:
     from dollymix.build import Result
     from dollymix.collect import Progress
-    from dollymix.preview import Preview
+    from dollymix.preview import Preview, Some
 
 _EVERY = 5.0
 # What loaders and libraries say, in no exception of its own, where the machine gives no more.
@@ -70,7 +70,7 @@ def init(paths: tuple[str, ...], output: str | None, force: bool) -> None:
 
 @commands.command()
 @click.argument("sources", nargs=-1, required=True, metavar="RECIPE | PATHS...")
-@click.option("-o", "--output", required=True, help="The folder to write.")
+@click.option("-o", "--output", help="The folder to write; not needed for a dry run.")
 @click.option("--workers", type=click.IntRange(1), help="Processes; by default one a core.")
 @click.option("--engine", type=click.Choice(["local"]), default="local", help="Where work is done.")
 @click.option(
@@ -89,7 +89,7 @@ def init(paths: tuple[str, ...], output: str | None, force: bool) -> None:
 @click.option("--not-atomic", is_flag=True, help="Replace in two steps where one is impossible.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output.")
-def merge(sources: tuple[str, ...], output: str, **options: Any) -> None:
+def merge(sources: tuple[str, ...], output: str | None, **options: Any) -> None:
     """Build one set from a recipe, or from bare files and folders. The main job."""
     from dollymix.build import merge as build
 
@@ -100,6 +100,8 @@ def merge(sources: tuple[str, ...], output: str, **options: Any) -> None:
     if options["dry_run"]:
         _dry_run(source, settings, options["as_json"])
         return
+    if output is None:
+        raise UsageError("-o: name the folder to write, or look first with --dry-run")
     with _progress(quiet=options["quiet"]) as report:
         result = build(
             source,
@@ -162,12 +164,17 @@ def _show_steps(file: Preview) -> None:
     place = f"{file.source}/{file.file}"
     for step, count in sorted(file.changed.items()):
         _out(f"  {place}: {step} would change {count:,}")
-    for reason, taken in sorted(file.taken.items()):
-        _out(f"  {place}: {reason} would take {taken.count:,}, such as")
-        for shown in taken.shown:
-            _out(f"    {shown.id}: {shown.message}")
-            for text in (shown.instruction, shown.context, shown.response):
-                _out(f"      {quoted(text)}")
+    for verb, found in (("flag", file.flagged), ("take", file.taken)):
+        for reason, some in sorted(found.items()):
+            _out(f"  {place}: {reason} would {verb} {some.count:,}, such as")
+            _show_examples(some)
+
+
+def _show_examples(some: Some) -> None:
+    for shown in some.shown:
+        _out(f"    {shown.id}{': ' if shown.message else ''}{shown.message}")
+        for text in (shown.instruction, shown.context, shown.response):
+            _out(f"      {quoted(text)}")
 
 
 @commands.command()
@@ -247,21 +254,32 @@ def explain(folder: str, identity: str, as_json: bool) -> None:
         _out(f"{part.id}: {part.outcome}")
         if part.outcome == "written":
             place = f"line {row['output_row'] + 1} of {row['shard']}"
-            changed = ", ".join(row["steps"] or ["nothing"])
             came_from = f"bytes {row['byte_start']} to {row['byte_end']}"
             if row["byte_start"] is None:
                 came_from = f"row {row['row']} of row group {row['row_group']}"
-            _out(f"  {place}, {came_from} of the input; changed by: {changed}")
+            _out(f"  {place}, {came_from} of the input")
             for name, value in row["line"].items():
                 _out(f"  {name:<12}{quoted(value, 200)}")
         else:
             _out(f"  {row['step']}: {row['message']} [{row['reason']}]")
             if row.get("because_of"):
                 _out(f"  because of {row['because_of']}")
+        if part.outcome != "rejected":
+            _out(f"  changed by: {_changes(row)}")
+        if row.get("flags"):
+            _out(f"  flags: {', '.join(row['flags'])}")
     if life.raw is not None:
         _out(f"the record: {quoted(life.raw.decode(errors='replace'), 1000)}")
     else:
         _out(f"the record is not shown: {life.note}")
+
+
+def _changes(row: dict[str, Any]) -> str:
+    """The steps that changed an example, with the characters that each added."""
+    if not row.get("steps"):
+        return "nothing"
+    pairs = zip(row["steps"], row["step_characters"], strict=True)
+    return ", ".join(f"{step} ({added:+,} characters)" for step, added in pairs)
 
 
 @commands.command()

@@ -338,7 +338,10 @@ class Conversion:
             "reason": verdict.reason,
             "message": verdict.message,
             "because_of": verdict.because_of,
+            **item.changes,
         }
+        if example.flags:
+            why["flags"] = example.flags
         line = Dolly(example.instruction, example.context, example.response, example.category)
         return dropped_line(place, why, msgspec.json.encode(line) + b"\n")
 

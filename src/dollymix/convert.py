@@ -23,7 +23,7 @@ from dollymix.example import Dolly, Example, Origin
 from dollymix.framing import CutError, Frame, Framing, Lines, SyntaxFaultError, Unit
 from dollymix.framing.units import read_frames
 from dollymix.ledger import SourceCounts, Verdict, part_fault
-from dollymix.steps import Check, GroupStep, RowStep
+from dollymix.steps import Change, Check, GroupStep, RowStep
 from dollymix.text import printable
 
 DEFAULT_CATEGORY = "open_qa"
@@ -60,13 +60,14 @@ class Setup(msgspec.Struct, frozen=True):
 
 class Placed(msgspec.Struct):
     """A verdict with its record's place, as far as that is known; `raw`: the record, at its first
-    reject alone, empty where it was too large to be held."""
+    reject alone, empty where it was too large to be held; `changes`: what steps before it did."""
 
     verdict: Verdict
     start: int | None
     end: int | None
     line: int | None
     raw: bytes | None
+    changes: dict[str, Any] = {}
 
 
 class Fault(msgspec.Struct):
@@ -322,31 +323,35 @@ class _Work:
         for code in example.flags:
             self.counts.warn(code)
         if not self.source.row_steps:
-            self._keep(example, None, frame)
+            self._keep(example, (), frame)
             return
         made, changes = steps.run(self.source.row_steps, example)
         for change in changes:
-            self.counts.change(*change)
+            self.counts.change(change.step, change.characters)
         moved = [change.step for change in changes if change.after.origin != example.origin]
         if isinstance(made, Verdict) and made.origin != example.origin:
             moved.append(made.step)
         if moved:
             self.broken = example.origin.record, f"is given another origin by the step {moved[0]}"
-        if isinstance(made, Verdict):
-            self._drop(made, frame)
-            return
-        for code in made.flags[len(example.flags) :]:
+        last = made.example if isinstance(made, Verdict) else made
+        assert last is not None
+        for code in last.flags[len(example.flags) :]:
             self.counts.warn(code)
-        self._keep(made, [change.step for change in changes] or None, frame)
+        if isinstance(made, Verdict):
+            self._drop(made, last, changes, frame)
+        else:
+            self._keep(made, changes, frame)
 
-    def _drop(self, verdict: Verdict, frame: Frame) -> None:
+    def _drop(
+        self, verdict: Verdict, example: Example, changes: tuple[Change, ...], frame: Frame
+    ) -> None:
         self.counts.dropped(verdict.outcome, verdict.step, verdict.reason)
-        assert verdict.example is not None
-        category = self._category(verdict.example)
-        verdict.example = msgspec.structs.replace(verdict.example, category=category)
-        self.dropped.append(Placed(verdict, frame.start, frame.end, frame.line, None))
+        category = self._category(example)
+        verdict.example = msgspec.structs.replace(example, category=category)
+        told = dict(_told(changes))
+        self.dropped.append(Placed(verdict, frame.start, frame.end, frame.line, None, told))
 
-    def _keep(self, example: Example, changed: list[str] | None, frame: Frame) -> None:
+    def _keep(self, example: Example, changes: tuple[Change, ...], frame: Frame) -> None:
         line = Dolly(
             example.instruction, example.context, example.response, self._category(example)
         )
@@ -362,9 +367,7 @@ class _Work:
             flags.append("text.formula")
         if flags:
             self.flags[len(self.places) - 1] = flags
-        if changed is not None:
-            self._sparse("steps", changed)
-        for name, value in _extras(example):
+        for name, value in (*_told(changes), *_extras(example)):
             self._sparse(name, value)
         for check, sums in self.sums:
             for number, count in enumerate(check.measure(example)):
@@ -429,6 +432,16 @@ class _Work:
             keys={number: bytes(keys) for number, keys in self.keys.items()},
             own_ids=bytes(self.own_ids),
         )
+
+
+def _told(changes: tuple[Change, ...]) -> list[tuple[str, Any]]:
+    """What lineage and `dropped.jsonl.zst` say of changes."""
+    if not changes:
+        return []
+    return [
+        ("steps", [change.step for change in changes]),
+        ("step_characters", [change.characters for change in changes]),
+    ]
 
 
 def _extras(example: Example) -> list[tuple[str, Any]]:

@@ -27,8 +27,11 @@ from dollymix.text import printable
 SHARD_BYTES = 500_000_000
 ROW_GROUP = 10_000
 _SPARSE = (
-    "steps", "flags", "system", "history", "after", "tools", "rejected", "answer_start", "meta",
+    "steps", "step_characters", "flags", "system", "history", "after", "tools", "rejected",
+    "answer_start", "meta",
 )  # fmt: skip
+# What was done with an example before it was dropped.
+_TOLD = ("steps", "step_characters", "flags")
 _PLACE = ("id", "source", "file", "record", "path", "byte_start", "byte_end", "row_group", "row")
 _HEAD = struct.Struct("<QII")
 _BUCKET_BYTES = 64 << 20
@@ -208,14 +211,15 @@ class Lineage:
 
 def _schema(pa: Any) -> Any:
     text, number, texts = pa.string(), pa.int64(), pa.list_(pa.string())
+    numbers = pa.list_(number)
     return pa.schema(
         [
             ("id", text), ("source", text), ("file", text), ("record", number), ("path", text),
             ("byte_start", number), ("byte_end", number), ("row_group", number), ("row", number),
             ("copy", pa.int32()), ("line_xxh3", pa.uint64()), ("steps", texts),
-            ("licence", text), ("group", text), ("flags", texts), ("system", text),
-            ("history", text), ("after", text), ("tools", text), ("rejected", text),
-            ("answer_start", number), ("meta", text),
+            ("step_characters", numbers), ("licence", text), ("group", text), ("flags", texts),
+            ("system", text), ("history", text), ("after", text), ("tools", text),
+            ("rejected", text), ("answer_start", number), ("meta", text),
         ]
     )  # fmt: skip
 
@@ -388,7 +392,9 @@ class Exporter:
             columns.paths[other],
         )
         place = {name: rows[name][row] for name in _PLACE if rows[name][row] is not None}
-        body = dropped_line(place, drop.why._asdict() | {"because_of": because}, bytes(line))
+        told = {name: rows[name][row] for name in _TOLD if rows[name][row] is not None}
+        why = drop.why._asdict() | {"because_of": because} | told
+        body = dropped_line(place, why, bytes(line))
         self._open("work/duplicates").write(body)
 
 

@@ -143,10 +143,9 @@ class SourceCounts(msgspec.Struct):
         """Count a warning."""
         self.warnings[code] = self.warnings.get(code, 0) + count
 
-    def change(self, step: str, before: Example, after: Example) -> None:
-        """Count an example that a step changed."""
+    def change(self, step: str, added: int) -> None:
+        """Count an example that a step changed, and the characters that it added."""
         self.changed[step] = self.changed.get(step, 0) + 1
-        added = after.characters() - before.characters()
         self.changed_characters[step] = self.changed_characters.get(step, 0) + added
 
     def imbalances(self) -> list[str]:

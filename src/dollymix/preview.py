@@ -17,7 +17,7 @@ _SHOWN = 3
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """One example that a step would take out: its id, why, and its texts, cut short."""
+    """One example that a step would flag or take out: its id, why, and its texts, cut short."""
 
     id: str
     message: str
@@ -26,8 +26,8 @@ class Shown(msgspec.Struct, frozen=True):
     response: str
 
 
-class Taken(msgspec.Struct):
-    """How many of the sampled examples a step would take out for one reason, and the first."""
+class Some(msgspec.Struct):
+    """How many of the sampled examples are flagged or taken out for one reason, and the first."""
 
     count: int = 0
     shown: list[Shown] = []
@@ -37,8 +37,8 @@ class Preview(msgspec.Struct):
     """One file of a plan, and what its sampled records would become.
 
     `examples` are those before any step. Of the row steps, `changed` counts the examples that one
-    would change, by its name, and `taken` those that it would take out, by `STEP/REASON`; steps
-    that compare examples are not run.
+    would change, by its name, `flagged` those that some would flag, by the flag, and `taken` those
+    that one would take out, by `STEP/REASON`; steps that compare examples are not run.
     """
 
     source: str
@@ -50,7 +50,8 @@ class Preview(msgspec.Struct):
     examples: int = 0
     rejected: int = 0
     changed: dict[str, int] = {}
-    taken: dict[str, Taken] = {}
+    flagged: dict[str, Some] = {}
+    taken: dict[str, Some] = {}
 
 
 def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Preview]:
@@ -83,11 +84,17 @@ def _run(seen: Preview, row_steps: tuple[steps.RowStep, ...], example: Example) 
     made, changes = steps.run(row_steps, example)
     for change in changes:
         seen.changed[change.step] = seen.changed.get(change.step, 0) + 1
-    if not isinstance(made, Verdict):
-        return
-    taken = seen.taken.setdefault(f"{made.step}/{made.reason}", Taken())
-    taken.count += 1
-    if len(taken.shown) < _SHOWN:
-        was = made.example or example
-        texts = map(shortened, (was.instruction, was.context, was.response))
-        taken.shown.append(Shown(str(example.origin), made.message, *texts))
+    last = made.example or example if isinstance(made, Verdict) else made
+    for flag in last.flags[len(example.flags) :]:
+        _show(seen.flagged, flag, last)
+    if isinstance(made, Verdict):
+        _show(seen.taken, f"{made.step}/{made.reason}", last, made.message)
+
+
+def _show(found: dict[str, Some], reason: str, example: Example, message: str = "") -> None:
+    """Count an example, and keep the first few."""
+    some = found.setdefault(reason, Some())
+    some.count += 1
+    if len(some.shown) < _SHOWN:
+        texts = map(shortened, (example.instruction, example.context, example.response))
+        some.shown.append(Shown(str(example.origin), message, *texts))

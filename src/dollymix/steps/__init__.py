@@ -26,6 +26,8 @@ import pkgutil
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from dollymix.errors import UsageError
 from dollymix.example import Example
 from dollymix.ledger import Outcome, Verdict
@@ -50,11 +52,16 @@ class Check(Protocol):
 
 
 class Change(NamedTuple):
-    """What one row step made of an example."""
+    """What one row step made of an example; a step that adds a flag alone changes nothing."""
 
     step: str
     before: Example
     after: Example
+
+    @property
+    def characters(self) -> int:
+        """How many characters it added to instruction, context and response; below zero: took."""
+        return self.after.characters() - self.before.characters()
 
 
 class Decision(NamedTuple):
@@ -111,9 +118,12 @@ def name_of(step: RowStep | Check) -> str:
     return type(step).__module__.rpartition(".")[2]
 
 
-def run(row_steps: tuple[RowStep, ...], example: Example) -> tuple[Example | Verdict, list[Change]]:
+def run(
+    row_steps: tuple[RowStep, ...], example: Example
+) -> tuple[Example | Verdict, tuple[Change, ...]]:
     """The example behind the steps, or the verdict of one of them; and what was changed."""
-    made, changes = example, _NO_CHANGES
+    made: Example = example
+    changes: tuple[Change, ...] = ()
     for step in row_steps:
         judged = step(made)
         if judged is made:
@@ -122,12 +132,10 @@ def run(row_steps: tuple[RowStep, ...], example: Example) -> tuple[Example | Ver
             if judged.example is None:
                 judged.example = made
             return judged, changes
-        changes = [*changes, Change(name_of(step), made, judged)]
+        if msgspec.structs.replace(judged, flags=made.flags) != made:
+            changes = (*changes, Change(name_of(step), made, judged))
         made = judged
     return made, changes
-
-
-_NO_CHANGES: list[Change] = []
 
 
 def is_check(name: str) -> bool:
