@@ -444,3 +444,21 @@ def test_each_bare_path_is_a_source_in_the_order_given(tmp_path):
     merge([tmp_path / "b.json", tmp_path / "a.json"], tmp_path / "out")
     assert [line["instruction"] for line in read_lines(tmp_path / "out")] == ["b", "a"]
     assert list(read_ledger(tmp_path / "out")["sources"]) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ("normalize: {form: nfkc}", "invalid enum value 'nfkc'. There are: none, nfc."),
+        ("personal_data: {kinds: [ssn]}", "'ssn'. There are: resident, foreigner, business, phone"),
+        ("length: {response: {maximum: 5}}", "unknown field `maximum`. Known are: min, max."),
+        ("roles: {a: 1}", "is not known. It has no options."),
+    ],
+)
+def test_a_wrong_option_is_told_with_what_may_stand_there(tmp_path, step, expected):
+    text = f"version: 1\nsources: [{{name: s, files: [a.json]}}]\nsteps:\n  - {step}\n"
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(dollymix.RecipeError) as caught:
+        dollymix.merge(tmp_path / "r.yaml", tmp_path / "out")
+    assert expected in str(caught.value)
+    assert "r.yaml:4:" in str(caught.value)

@@ -11,7 +11,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -384,7 +384,7 @@ def _check_struct(data: Any, shape: type[msgspec.Struct], path: Path_, document:
     for key in data:
         if key not in fields:
             near = nearest(key, list(fields))
-            hint = f"Did you mean `{near}`?" if near else f"Known are: {', '.join(fields)}."
+            hint = f"Did you mean `{near}`?" if near else _known(fields)
             document.fault((*path, key), f"is not known. {hint} [config.unknown_key]")
     for name, field in fields.items():
         if name not in data:
@@ -405,13 +405,43 @@ def _check_value(value: Any, annotation: Any, path: Path_, document: _Document) 
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
         inside = where.strip("`").removeprefix("$")
-        document.fault(
-            path, f"{inside + ' ' if inside else ''}is wrong: {_words(what)} [config.type]"
-        )
+        inside = f"{inside} " if inside else ""
+        document.fault(path, f"{inside}is wrong: {_words(what, annotation)} [config.type]")
 
 
-def _words(what: str) -> str:
-    return what[:1].lower() + what[1:]
+def _known(names: Iterable[str]) -> str:
+    listed = ", ".join(names)
+    return f"Known are: {listed}." if listed else "It has no options."
+
+
+def _words(what: str, annotation: Any) -> str:
+    """What the decoder says, and what may stand there."""
+    hint = ""
+    if what.startswith("Invalid enum value"):
+        values = [value for inner in _parts_of(annotation) for value in _values(inner)]
+        hint = f". There are: {', '.join(map(str, values))}." if values else ""
+    if what.startswith("Object contains unknown field"):
+        names = [
+            name
+            for inner in _parts_of(annotation)
+            if isinstance(inner, type) and issubclass(inner, msgspec.Struct)
+            for name in inner.__struct_fields__
+        ]
+        hint = f". {_known(names)}" if names else ""
+    return what[:1].lower() + what[1:] + hint
+
+
+def _parts_of(annotation: Any) -> Iterator[Any]:
+    """A type and all types in it."""
+    yield annotation
+    if typing.get_origin(annotation) is not typing.Literal:
+        for inner in typing.get_args(annotation):
+            yield from _parts_of(inner)
+
+
+def _values(annotation: Any) -> tuple[Any, ...]:
+    is_choice = typing.get_origin(annotation) is typing.Literal
+    return typing.get_args(annotation) if is_choice else ()
 
 
 def _struct_of_list(annotation: Any) -> type[msgspec.Struct] | None:
