@@ -18,7 +18,7 @@ DOCS = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
 SOURCE = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
 CODE = re.compile(
     r'"((?:io|input|format|schema|encoding|json|unicode|record|compress|archive|turn|qa|text'
-    r"|duplicate|id|chat|csv|parquet|arrow|source|length|lengths|repetition|language|leftovers"
+    r"|duplicate|id|chat|csv|parquet|arrow|source|length|length_audit|repetition|language|leftovers"
     r'|personal_data|roles|html|window)\.[a-z0-9_]+)"'
 )
 

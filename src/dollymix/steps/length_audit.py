@@ -1,18 +1,20 @@
 """Counts tokens, and tells how many examples trainers would cut or drop for their length.
 
-    steps: [{lengths: {tokenizer: path/to/tokenizer.json}}]
+    steps: [{length_audit: {tokenizer: path/to/tokenizer.json}}]
 
 Tokens are summed by field; for each limit it is counted how many examples are longer, and of how
 many the prompt alone is. From that follows what trainers do with their defaults, and the build
-warns, `lengths.too_long`, of each limit that some example passes:
+warns, `length_audit.too_long`, of each limit that some example passes:
 
 * TRL cuts the end off (`max_length`, 1,024 by default), and drops an example of which no token of
-  the response is left;
+  the response is left, where the loss is on the response alone: of prompt and completion always,
+  of `messages` with `assistant_only_loss`;
 * Axolotl drops it (`sequence_len`, `excess_length_strategy: drop`);
 * LLaMA-Factory cuts prompt and response (`cutoff_len`, 2,048 by default);
 * ms-swift drops it (`truncation_strategy: delete`).
 
-The prompt is all but the response: system, history, instruction and context. A chat template adds
+The prompt is all but the response: system, history, instruction and context. `rejected`, `tools`
+and turns behind the response are not counted. A chat template adds
 tokens of its own, a few a turn: name them as `template_tokens` where they count. Without a
 tokenizer a token is a byte of UTF-8, which is the most that a byte-level tokenizer makes. Nothing
 is changed; the sums are in the ledger under `measures`. A tokenizer needs
@@ -68,8 +70,9 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if over:
                 message = (
                     f"{over:,} of {counts['examples']:,} examples are longer than {limit:,} "
-                    f"tokens: TRL would cut {over - prompts:,} and drop {prompts:,}, "
+                    f"tokens: TRL would cut {over - prompts:,} and drop {prompts:,} (cut "
+                    f"{over:,} with the loss on the prompt, too), "
                     f"Axolotl and ms-swift drop {over:,}, LLaMA-Factory cut {over:,}"
                 )
-                found.append(("lengths.too_long", message))
+                found.append(("length_audit.too_long", message))
         return found

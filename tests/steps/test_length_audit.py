@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 import dollymix
 from dollymix.example import Example, Message
-from dollymix.steps.lengths import Step
+from dollymix.steps.length_audit import Step
 from tests.helpers import ORIGIN, merge, read_ledger, write_lines
 
 tokenizers = pytest.importorskip("tokenizers")
 RECIPE = (
     "version: 1\nsources: [{{name: s, files: [a.jsonl]}}]\n"
-    "steps: [{{lengths: {{tokenizer: {path}, limits: [4, 8]}}}}]\n"
+    "steps: [{{length_audit: {{tokenizer: {path}, limits: [4, 8]}}}}]\n"
 )
 ROWS = [
     {"instruction": "a b", "input": "", "output": "c"},
@@ -41,22 +41,24 @@ def test_tokens_are_summed_by_field_and_trainers_told_of(tmp_path, words):
     built = merge(RECIPE.format(path="words.json"), tmp_path / "out")
     found = read_ledger(tmp_path / "out")["sources"]["s"]["measures"]
     assert found == {
-        "lengths/examples": 4,
-        "lengths/instruction_tokens": 15,
-        "lengths/context_tokens": 3,
-        "lengths/response_tokens": 6,
-        "lengths/system_tokens": 0,
-        "lengths/history_tokens": 0,
-        "lengths/over_4": 2,
-        "lengths/prompt_over_4": 2,
-        "lengths/over_8": 1,
-        "lengths/prompt_over_8": 1,
+        "length_audit/examples": 4,
+        "length_audit/instruction_tokens": 15,
+        "length_audit/context_tokens": 3,
+        "length_audit/response_tokens": 6,
+        "length_audit/system_tokens": 0,
+        "length_audit/history_tokens": 0,
+        "length_audit/over_4": 2,
+        "length_audit/prompt_over_4": 2,
+        "length_audit/over_8": 1,
+        "length_audit/prompt_over_8": 1,
     }
     assert built.manifest.warnings == [
-        "s: 2 of 4 examples are longer than 4 tokens: TRL would cut 0 and drop 2, Axolotl and "
-        "ms-swift drop 2, LLaMA-Factory cut 2 [lengths.too_long]",
-        "s: 1 of 4 examples are longer than 8 tokens: TRL would cut 0 and drop 1, Axolotl and "
-        "ms-swift drop 1, LLaMA-Factory cut 1 [lengths.too_long]",
+        "s: 2 of 4 examples are longer than 4 tokens: TRL would cut 0 and drop 2 (cut 2 with the "
+        "loss on the prompt, too), Axolotl and "
+        "ms-swift drop 2, LLaMA-Factory cut 2 [length_audit.too_long]",
+        "s: 1 of 4 examples are longer than 8 tokens: TRL would cut 0 and drop 1 (cut 1 with the "
+        "loss on the prompt, too), Axolotl and "
+        "ms-swift drop 1, LLaMA-Factory cut 1 [length_audit.too_long]",
     ]
 
 
@@ -131,9 +133,10 @@ def test_without_a_tokenizer_bytes_are_counted(text):
 @pytest.mark.parametrize(
     "recipe",
     [
-        "version: 1\nsources: [{name: s, files: [a.jsonl], steps: [lengths]}]\nsteps: [lengths]\n",
+        "version: 1\nsources: [{name: s, files: [a.jsonl], steps: [length_audit]}]\n"
+        "steps: [length_audit]\n",
         "version: 1\nsources: [{name: s, files: [a.jsonl]}]\n"
-        "steps: [lengths, {lengths: {limits: [9]}}]\n",
+        "steps: [length_audit, {length_audit: {limits: [9]}}]\n",
     ],
     ids=["source-and-top", "twice-in-a-list"],
 )
@@ -141,6 +144,6 @@ def test_a_source_has_a_check_once(tmp_path, recipe):
     """The sums of two would be one."""
     write_lines(tmp_path / "a.jsonl", ROWS)
     (tmp_path / "recipe.yaml").write_text(recipe)
-    with pytest.raises(dollymix.UsageError, match="s: the check `lengths` stands twice"):
+    with pytest.raises(dollymix.UsageError, match="s: the check `length_audit` stands twice"):
         dollymix.merge(tmp_path / "recipe.yaml", tmp_path / "out")
     assert not (tmp_path / "out").exists()
