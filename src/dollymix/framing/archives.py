@@ -99,7 +99,7 @@ def _check_zip_entry(entry: zipfile.ZipInfo, place: str) -> None:
     if kind not in (0, stat.S_IFREG):
         raise InputError("archive.unsafe_member", place, "the member is a link or no regular file")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        message = f"is packed by method {entry.compress_type}, not deflate. Pack it anew"
+        message = f"the member is packed by method {entry.compress_type}, not deflate. Pack it anew"
         raise InputError("archive.method", place, message)
 
 

@@ -297,6 +297,12 @@ def zstd_module() -> Any:
     return zstd
 
 
+def stored_length(data: bytes | bytearray, encoding: str) -> int:
+    """How many bytes UTF-8 text takes in the encoding it was stored in; where something that is
+    none of it was replaced in the text, about as many."""
+    return len(data) if encoding == "utf-8" else len(data.decode().encode(encoding, "replace"))
+
+
 def read_range(path: str, start: int, end: int) -> bytearray:
     """The bytes of a plain file from `start` to `end`."""
     buffer = bytearray(end - start)
