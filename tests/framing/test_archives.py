@@ -2,7 +2,6 @@
 
 import bz2
 import gzip
-import io
 import lzma
 import os
 import shutil
@@ -15,7 +14,17 @@ import pytest
 
 import dollymix
 from dollymix.framing import streams
-from tests.framing.files import ROWS, answers, array, lines, merged, merged_files, refusal
+from tests.framing.files import (
+    ROWS,
+    answers,
+    array,
+    entry,
+    lines,
+    merged,
+    merged_files,
+    refusal,
+    tarred,
+)
 from tests.laws.builds import contents, zstd
 from tests.laws.strategies import zipped
 
@@ -28,27 +37,6 @@ OUTER = {
     "xz": lzma.compress,
     "zstd": zstd.compress,
 }
-
-
-def tarred(members, **settings):
-    """A tar of these members: names with bytes, or tarfile's own entries with bytes."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", **settings) as archive:
-        for name, data in members:
-            entry = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
-            if entry.isreg():
-                entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-def entry(name, kind=tarfile.REGTYPE, **settings):
-    """A tar's entry."""
-    made = tarfile.TarInfo(name)
-    made.type = kind
-    for key, value in settings.items():
-        setattr(made, key, value)
-    return made
 
 
 # --- tar ------------------------------------------------------------------------------------

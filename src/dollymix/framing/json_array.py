@@ -176,8 +176,8 @@ def _check_tail(data: Any, closed: int, start: int, framing: Framing) -> None:
     try:
         _document.decode(framing.head + b"]" + tail)
     except (msgspec.DecodeError, RecursionError) as error:
-        said = _said(error, len(framing.head) + 1)
-        message = f"is broken behind its `{framing.key}`: {said}"
+        what = f"is broken behind its `{framing.key}`"
+        message = _said(what, error, len(framing.head) + 1, framing.key)
         raise SyntaxFaultError("json.syntax", message, start + closed + 1) from error
     except UnicodeDecodeError as error:
         message = f"is not UTF-8 outside its `{framing.key}`: {error.reason}"
@@ -237,19 +237,19 @@ def _no_document(
     if isinstance(failed, UnicodeDecodeError):
         message = f"is not UTF-8: {failed.reason}"
         return SyntaxFaultError("encoding.invalid_utf8", message, start)
-    said = _said(failed, len(framing.head) if framing.key else 0)
-    return SyntaxFaultError("json.syntax", f"is not JSON: {said}", start)
+    ahead = len(framing.head) if framing.key else 0
+    return SyntaxFaultError("json.syntax", _said("is not JSON", failed, ahead, framing.key), start)
 
 
-def _said(failed: Exception, ahead: int) -> str:
+def _said(what: str, failed: Exception, ahead: int, key: str) -> str:
     """What the decoder says; its place is counted from behind so many bytes that it was given."""
     text = explain_syntax(failed)
     found = _AT.search(text)
     if found is None:
-        return text
+        return f"{what}: {text}"
     at = int(found[1]) - ahead
-    place = f"byte {at}" if at >= 0 else f"{-at} bytes before"
-    return f"{text[: found.start()]} ({place})"
+    text = text[: found.start()]
+    return f"{what}: {text} (byte {at})" if at >= 0 else f"is broken before its `{key}`: {text}"
 
 
 class Scanner:
