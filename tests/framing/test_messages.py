@@ -40,7 +40,7 @@ def said(place, error):
 
 def matches(line, expected):
     """True for the line that is expected, whatever a library says in it."""
-    return re.fullmatch(".+".join(map(re.escape, expected.split(WORDS))), line) is not None
+    return re.fullmatch("(?!None).+".join(map(re.escape, expected.split(WORDS))), line) is not None
 
 
 def refused(place, data, line, settings):
@@ -61,6 +61,7 @@ def each(names, rows):
 HTML = "a.json: is a web page, not data: a failed download? [format.mismatch]"
 NO_RECORD = "a.json: holds no record. Set `allow_empty: true` if it may [input.empty]"
 SCALAR = "a.json: is a single value, not a list of records [schema.top_level]"
+DOCUMENT = "a.json: is one JSON document, not JSON Lines [format.mismatch]"
 NO_FORM = "a.json: is no JSON, and no form that is read [format.unknown]"
 
 
@@ -79,6 +80,11 @@ NO_FORM = "a.json: is no JSON, and no form that is read [format.unknown]"
         ),
         (
             b"\n" * (1 << 20) + b" " + ROW,
+            {},
+            "a.json: begins with blanks only: no text that is read [format.binary]",
+        ),
+        (
+            b"\n" * (1 << 20) + b"\x0c",
             {},
             "a.json: begins with blanks only: no text that is read [format.binary]",
         ),
@@ -119,8 +125,13 @@ NO_FORM = "a.json: is no JSON, and no form that is read [format.unknown]"
         (
             b"[" + ROW + b",\n" + ROW + b"]",
             {"framing": "jsonl"},
-            "a.json: is one JSON document, not JSON Lines [format.mismatch]",
+            DOCUMENT,
         ),
+        (b"[" + ROW + b"]", {"framing": "jsonl"}, DOCUMENT),
+        (b"\n [" + ROW + b"]\n", {"framing": "jsonl"}, DOCUMENT),
+        (b"\n [" + ROW + b",\n" + ROW + b"]\n", {"framing": "jsonl"}, DOCUMENT),
+        (b'\n{ \n"instruction": "q", "output": "a"}', {"framing": "jsonl"}, DOCUMENT),
+        (b"[\n1,\n2]", {"framing": "jsonl"}, DOCUMENT),
         (
             ROW + b"\n" + ROW,
             {"framing": "json"},
@@ -180,6 +191,23 @@ NOT_CP949 = "is not cp949: illegal multibyte sequence [encoding.invalid]"
         (wide("질문,답\n", "utf-32-be"), {}, wide_hint("utf-32-be")),
         (wide(KOREAN, "cp949"), {}, CP949),
         (b"\xef\xbb\xbf" + wide(KOREAN, "cp949"), {}, CP949.replace("17", "20")),
+        (wide(f"[\n {KOREAN}]", "cp949"), {}, CP949.replace("17", "20")),
+        # Far behind the beginning of the file, or cut there inside a character.
+        (b" " * 60_000 + wide(KOREAN, "cp949"), {}, CP949.replace("17", "60017")),
+        (wide(KOREAN.replace("하나", "하나" * 20_000), "cp949"), {}, CP949),
+        (
+            b'{"instruction": "\xc6\xfc\xcb\xdc", "output": "' + b"\xff" * 70_000 + b'"}',
+            {},
+            f"a.json at byte 17: {NAMELESS}",
+        ),
+        # As many that are wrong as are right are too many.
+        ('["가\udcff"]'.encode(errors="surrogateescape"), {}, f"a.json at byte 5: {NAMELESS}"),
+        (
+            '[{"instruction": "가나\udcff", "output": "a"}]'.encode(errors="surrogateescape"),
+            {},
+            "a.json at byte 1: the record is not UTF-8: invalid start byte at byte 23"
+            " [encoding.invalid_utf8]",
+        ),
         (
             b'{"instruction": "\xff\xfe\xff\xff", "output": "\xff"}',
             {},
@@ -358,6 +386,7 @@ def test_an_array(place, data, line):
         refused(place, packing(data), line, {"format": "alpaca", "limits": limits})
 
 
+TWICE = "a.json at byte 99: has its `data` twice [json.duplicate_key]"
 TOO_DEEP = "is nested more deeply than can be read"
 MANY = "[" * 3000 + "]" * 3000
 
@@ -389,8 +418,10 @@ MANY = "[" * 3000 + "]" * 3000
         ),
         (
             '{"data": [@], "data": []}',
-            "a.json at byte 99: has its `data` twice [json.duplicate_key]",
+            TWICE,
         ),
+        ('{"data": [@], "data": [@]}', TWICE),
+        ('{"data": [@], "d\\u0061ta": [@]}', TWICE),
         (
             '{"x": 1, "data": @, "data": {}}',
             "a.json at byte 17: has its `data` twice [json.duplicate_key]",
@@ -433,6 +464,10 @@ def test_a_document_with_its_records_under_a_key(place, text, line):
         (
             '{"instruction":\n"q"} x',
             "a.json at byte 0: is not JSON: trailing characters (byte 22) [json.syntax]",
+        ),
+        (
+            '{"instruction":\n[["q"',
+            "a.json at byte 0: is not JSON: the value is cut off [json.syntax]",
         ),
         (DEEP.decode(), "a.json at byte 43: is nested more than 3 levels deep [json.depth]"),
         (
@@ -565,7 +600,9 @@ def twice():
         (TWO[:50], NO_ZIP),
         (zipped({"../a.json": ROW}), f"a.json!../a.json: {UNSAFE}"),
         (zipped({"/a.json": ROW}), f"a.json!/a.json: {UNSAFE}"),
+        (zipped({"\\a.json": ROW}), f"a.json!\\a.json: {UNSAFE}"),
         (zipped({"": ROW}), f"a.json!: {UNSAFE}"),
+        (zipped({"d/": b"", "d/../x": ROW}), f"a.json!d/../x: {UNSAFE}"),
         (zipped({"가/..": ROW}), f"a.json!가/..: {UNSAFE}"),
         (twice(), f"a.json!a\\x07b.json: {UNSAFE}"),
         (
@@ -614,6 +651,7 @@ def twice():
             directory(24, len(ROW) + 1),
             "a.json!b.json: the member's checksum or size is wrong [archive.crc]",
         ),
+        (zipped({"b.json": b""}, zipfile.ZIP_STORED), NO_RECORD.replace(":", "!b.json:", 1)),
         (
             zipped({"b.json": GZIP[:-8]}),
             "a.json!b.json at byte 35: is cut off [compress.truncated]",
@@ -659,6 +697,7 @@ NO_TAR = "a.json: is no whole tar: {} [archive.truncated]"
             ),
             "a.json!a: two members have this name [archive.duplicate_name]",
         ),
+        (tarred([("b.json", b"")]), NO_RECORD.replace(":", "!b.json:", 1)),
         (TAR[:300], NO_TAR.format(WORDS)),
         (TAR[:520], NO_TAR.format("it is cut off")),
         (TAR[:1024], NO_TAR.format("its end is missing")),

@@ -344,7 +344,7 @@ def _refuse_other_encoding(raw: bytes, place: str, byte: int) -> None:
     if shown.count("\ufffd") * 2 < sum(not char.isascii() for char in shown):
         return
     try:
-        raw[:65536].decode("cp949", errors="strict" if len(raw) < 65536 else "ignore")
+        codecs.getincrementaldecoder("cp949")().decode(raw[:_CHECKED_BYTES])
         hint = "Set `encoding: cp949`?"
     except UnicodeDecodeError:
         hint = "Name its encoding with `encoding:`"
