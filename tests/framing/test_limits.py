@@ -55,13 +55,42 @@ def test_the_last_line_may_be_too_long_and_without_its_end(place):
         assert build.rejects[0]["byte_end"] == len(data)
 
 
-def test_a_line_just_within_the_limit(place):
+@pytest.mark.parametrize("packing", ["plain", "gzip"])
+def test_a_line_just_within_the_limit(place, packing):
     size = len(lines([LONG])) - 1
-    data = lines([ROWS[0], LONG, ROWS[1]])
+    data = packed(lines([ROWS[0], LONG, ROWS[1]]), packing)
     build = built(place, data, limits={"record_bytes": size})
     assert len(answers(build)) == 3
     build = built(place, data, limits={"record_bytes": size - 1})
     assert reasons(build) == {1: "record.too_large"}
+
+
+@pytest.mark.parametrize("packing", ["plain", "gzip"])
+@pytest.mark.parametrize(
+    ("data", "record"),
+    [
+        (array([ROWS[0], LONG, ROWS[1]]), lines([LONG])[:-1]),
+        (array([LONG]), lines([LONG])[:-1]),
+        (json.dumps(LONG, indent=1).encode(), json.dumps(LONG, indent=1).encode()),
+        (b"instruction,output\nq,a\nq," + b"x" * 500 + b"\n", b"q," + b"x" * 500),
+    ],
+    ids=["an array", "an array of one", "an object", "a table"],
+)
+def test_a_record_of_a_document_just_within_the_limit(place, data, record, packing):
+    size = len(record)
+    build = built(place, packed(data, packing), limits={"record_bytes": size})
+    assert not build.rejects
+    at = data.index(record)
+    shutil.rmtree(place / "out")
+    for unit_bytes in UNITS:
+        error = refusal(
+            place,
+            packed(data, packing),
+            "a.jsonl",
+            unit_bytes=unit_bytes,
+            limits={"record_bytes": size - 1},
+        )
+        assert (error.reason, error.byte) == ("record.too_large", at)
 
 
 def test_a_line_far_longer_than_units_and_pieces(place):

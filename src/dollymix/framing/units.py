@@ -155,12 +155,14 @@ class Units:
         reader = self._reader()
         cutter = self._cutter()
         pending = _Pending(self)
+        # A record within the limit may have blanks and brackets beside it.
+        most = self._limit + max(self.unit_bytes, UNIT_BYTES)
         try:
             while piece := reader.read():
                 pending.data += piece
                 while (cut := pending.cut(cutter)) > 0:
                     yield pending.take(cut)
-                if len(pending.data) <= self._limit + self.unit_bytes:
+                if len(pending.data) <= most:
                     continue
                 cut = cutter.last(pending.data)
                 cutter = self._cutter()
