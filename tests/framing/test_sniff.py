@@ -217,6 +217,12 @@ def test_lines_are_lines_where_that_is_said(place, first):
     assert list(reasons(build)) == [0]
 
 
+def test_lines_of_which_none_is_a_record_are_lines_where_that_is_said(place):
+    settings = {"framing": "jsonl", "format": "alpaca", "allow_empty": True}
+    build = merged(place, b"words\n12\n", **settings)
+    assert reasons(build) == {0: "json.syntax", 1: "schema.not_object"}
+
+
 def test_a_git_lfs_pointer_is_named(place):
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123456\n"
     error = refusal(place, pointer)
