@@ -324,8 +324,8 @@ def _as_utf8(raw: bytes, bom: int, encoding: str, whole: bool, place: str) -> by
 
 
 def _wide_encoding(raw: bytes) -> str | None:
-    """The encoding of two or four bytes a character in which text has its NULs where these stand:
-    a quarter of the characters of any JSON are ASCII."""
+    """The encoding of two or four bytes a character in which text has its NULs where these stand,
+    if more than a quarter of its characters are ASCII."""
     are_nul = (raw[place::4].count(b"\x00") * 16 > len(raw) for place in range(4))
     return _WIDE.get("".join("0" if is_nul else "x" for is_nul in are_nul))
 
