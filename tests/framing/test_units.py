@@ -2,12 +2,13 @@
 
 import gzip
 import json
+from itertools import islice
 
 import msgspec
 import pytest
 
 import dollymix
-from dollymix.framing import Framing, Input
+from dollymix.framing import Framing, Input, Limits
 from dollymix.framing.units import Units
 from tests.framing.files import ROWS, answers, array, lines, merged, refusal
 
@@ -97,10 +98,20 @@ def test_a_unit_ends_at_the_first_border_that_is_far_enough(place, form, unit_by
     assert [unit.last for unit in units] == [False] * (len(starts) - 1) + [True]
 
 
-def test_an_array_is_no_more_cut_where_it_is_broken_or_over(place):
-    for tail in (b"}" + b"2," * 500, b"]" + b" 2," * 500):
-        (place / "a").write_bytes(gzip.compress(b"[" + b"1," * 99 + tail))
-        source = Input(str(place / "a"), "a")
-        units = list(Units(source, Framing("array", "gzip", start=1), (0, 0), 50))
-        assert [unit.start for unit in units] == [1, 51, 101, 151, 199]
-        assert units[-1].end == 199 + len(tail)
+@pytest.mark.parametrize("tail", [b"}" + b"2," * 500, b"]" + b" 2," * 500])
+def test_an_array_is_no_more_cut_where_it_is_broken_or_over(place, tail):
+    parts = b"[" + b"1," * 99 + tail[:60], tail[60:]
+    (place / "a").write_bytes(b"".join(map(gzip.compress, parts)))
+    source = Input(str(place / "a"), "a")
+    units = list(islice(Units(source, Framing("array", "gzip", start=1), (0, 0), 50), 9))
+    assert [unit.start for unit in units] == [1, 51, 101, 151, 199]
+    assert units[-1].end == 199 + len(tail)
+
+
+def test_an_array_is_cut_where_none_of_its_elements_is_open(place):
+    parts = b"[" + b"[[1]]," * 20 + b"[[", b"1]]," + b"[[1]]," * 20 + b"1]"
+    (place / "a").write_bytes(b"".join(map(gzip.compress, parts)))
+    source = Input(str(place / "a"), "a")
+    framing = Framing("array", "gzip", start=1, limits=Limits(depth=2))
+    units = list(Units(source, framing, (0, 0), 50))
+    assert [unit.start for unit in units] == [1, 55, 109, 163, 217]
