@@ -315,7 +315,8 @@ class Conversion:
         fault = result.fault
         assert fault is not None
         whole = self._base + result.records
-        behind = f", behind {whole:,} whole records" if fault.reason in _COUNTED else ""
+        records = "record" if whole == 1 else "records"
+        behind = f", behind {whole:,} whole {records}" if fault.reason in _COUNTED else ""
         message = f"{fault.message}{behind}"
         return InputError(fault.reason, place_of(planned.input), message, fault.byte)
 

@@ -286,7 +286,7 @@ class _Work:
     ) -> formats.Parsed | None:
         """A record that has not the shape, read part by part where it has parts."""
         if problem.costs_file and self.file.framing.kind in _DOCUMENTS:
-            self.fault = Fault(problem.reason, f"record {problem.message}", frame.start)
+            self.fault = Fault(problem.reason, f"the record {problem.message}", frame.start)
             return None
         if shape.recover is None or not may_recover or not formats.may_recover(problem):
             return formats.only_rejected(origin, problem)

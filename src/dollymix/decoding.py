@@ -77,9 +77,15 @@ def _explain_syntax(data: bytes, error: Exception) -> Problem:
                 "",
                 "holds half of a surrogate pair, which is no character",
             )
+    return Problem("json.syntax", "", f"is not JSON: {explain_syntax(error)}{_hint(data)}")
+
+
+def explain_syntax(error: Exception) -> str:
+    """What the decoder says of text that is no JSON."""
+    if isinstance(error, RecursionError):
+        return "it is nested more deeply than can be read"
     what = str(error).removeprefix("JSON is malformed: ")
-    what = "the value is cut off" if what == "Input data was truncated" else what
-    return Problem("json.syntax", "", f"is not JSON: {what}{_hint(data)}")
+    return "the value is cut off" if what == "Input data was truncated" else what
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -27,7 +27,7 @@ from dollymix.framing import (
     jsonl,
 )
 from dollymix.framing.sniff import Sample, sniff
-from dollymix.framing.streams import place_of
+from dollymix.framing.streams import place_of, stored_length
 from dollymix.framing.units import spared
 from dollymix.text import first_repeated, quoted
 
@@ -66,7 +66,7 @@ def detect(source: Input, declared: str | None = None, reading: Reading | None =
     found: Counter[str | None] = Counter(formats.recognise(set(record)) for record in records)
     unknown = found.pop(None, 0)
     if not records and fault is not None:
-        raise InputError(fault.reason, place, fault.message, fault.byte)
+        raise _input_error(sample, fault, place)
     if not frames and sample.whole:
         message = "holds no record. Set `allow_empty: true` if it may"
         raise InputError("input.empty", place, message)
@@ -134,7 +134,14 @@ def _table_frames(source: Input, sample: Sample) -> list[Frame]:
     except SyntaxFaultError as fault:
         if fault.whole.frames or not sample.whole or framing.salvage:
             return fault.whole.frames[:SAMPLE_RECORDS]
-        raise InputError(fault.reason, place_of(source), fault.message, fault.byte) from fault
+        raise _input_error(sample, fault, place_of(source)) from fault
+
+
+def _input_error(sample: Sample, fault: SyntaxFaultError, place: str) -> InputError:
+    """What breaks a sample, at its place in the file: the sample is UTF-8, whatever the file is."""
+    start = sample.framing.start
+    byte = start + stored_length(sample.data[: fault.byte - start], sample.framing.encoding)
+    return InputError(fault.reason, place, fault.message, byte)
 
 
 def _refuse_types(sample: Sample, shape: str, place: str) -> None:

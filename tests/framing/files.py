@@ -1,9 +1,14 @@
 """Small files of Alpaca rows, and what a merge makes of them."""
 
+import io
 import json
+import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import dollymix
@@ -20,6 +25,43 @@ def lines(rows: list[dict[str, Any]], end: str = "\n") -> bytes:
 def array(rows: list[Any], indent: int | None = None) -> bytes:
     """Rows as one array."""
     return json.dumps(rows, ensure_ascii=False, indent=indent).encode()
+
+
+def tarred(members: Iterable[tuple[str | tarfile.TarInfo, bytes]], **settings: Any) -> bytes:
+    """A tar of these members: names with bytes, or tarfile's own entries with bytes."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", **settings) as archive:
+        for name, data in members:
+            made = name if isinstance(name, tarfile.TarInfo) else entry(name)
+            if made.isreg():
+                made.size = len(data)
+            archive.addfile(made, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, **settings: Any) -> tarfile.TarInfo:
+    """A tar's entry."""
+    made = tarfile.TarInfo(name)
+    made.type = kind
+    for key, value in settings.items():
+        setattr(made, key, value)
+    return made
+
+
+def parquet(table: pa.Table, **settings: Any) -> bytes:
+    """A table as a Parquet file."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, **settings)
+    return sink.getvalue()
+
+
+def arrow(table: pa.Table, rows: int = 1000, *, stream: bool = False) -> bytes:
+    """A table as an Arrow file or stream, with so many rows a batch."""
+    sink = io.BytesIO()
+    new = pa.ipc.new_stream if stream else pa.ipc.new_file
+    with new(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=rows)
+    return sink.getvalue()
 
 
 def merged(place: Path, data: bytes, name: str = "a.json", **settings: Any) -> Build:

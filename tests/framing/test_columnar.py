@@ -10,27 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import dollymix
-from tests.framing.files import ROWS, answers, merged, reasons, refusal
+from tests.framing.files import ROWS, answers, arrow, merged, parquet, reasons, refusal
 from tests.laws.builds import contents
 from tests.laws.strategies import packed, zipped
 
 ANSWERS = [row["output"] for row in ROWS]
-
-
-def parquet(table, **settings):
-    """A table as a Parquet file."""
-    sink = io.BytesIO()
-    pq.write_table(table, sink, **settings)
-    return sink.getvalue()
-
-
-def arrow(table, rows=1000, *, stream=False):
-    """A table as an Arrow file or stream, with so many rows a batch."""
-    sink = io.BytesIO()
-    new = pa.ipc.new_stream if stream else pa.ipc.new_file
-    with new(sink, table.schema) as writer:
-        writer.write_table(table, max_chunksize=rows)
-    return sink.getvalue()
 
 
 WRITE = {

@@ -167,9 +167,9 @@ def test_utf16_that_breaks_is_refused(place):
     [
         ("q,c", "csv.column_count", "has 2 fields; the header has 3"),
         ("q,c,a,", "csv.column_count", "has 4 fields; the header has 3"),
-        ("q", "csv.column_count", "has 1 fields; the header has 3"),
-        (" ", "csv.column_count", "has 1 fields; the header has 3"),
-        ('"q,c\nd"', "csv.column_count", "has 1 fields; the header has 3"),
+        ("q", "csv.column_count", "has 1 field; the header has 3"),
+        (" ", "csv.column_count", "has 1 field; the header has 3"),
+        ('"q,c\nd"', "csv.column_count", "has 1 field; the header has 3"),
         ('q,"c"d,a', "csv.quote", "text behind a closing quote"),
         ('q,"c" ,a', "csv.quote", "text behind a closing quote"),
         ('q,c "quoted",a', "csv.quote", "inside a field that is not in quotes"),

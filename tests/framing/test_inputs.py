@@ -45,6 +45,10 @@ def test_a_folder_is_read_by_the_encoded_path_and_hidden_files_are_left_out(plac
     names = ["d/b.json", "d/a/z.json", "d/a.json", "d/Z.json", "d/가.json", "d/a-b.json"]
     write(place, [*names, "d/.hidden.json", "d/.git/config", "d/__MACOSX/x.json"])
     assert order(place, ["d"]) == sorted(names)
+    # `!` becomes `%21`, which stands behind `$`.
+    write(place, ["e/!.json", "e/$.json"])
+    for pattern in ("e", "e/*.json"):
+        assert order(place, [pattern]) == ["e/$.json", "e/!.json"]
 
 
 def test_a_glob_is_sorted_whatever_the_file_system_says(place):
@@ -161,8 +165,8 @@ def test_a_file_that_cannot_be_opened(place, monkeypatch, number):
 
     monkeypatch.setattr(streams, "open", refuse, raising=False)
     error = refusal(place, gzip.compress(DATA), "a.jsonl")
-    assert error.reason == "io.unreadable"
-    assert "Permission denied" in str(error)
+    path = place / "a.jsonl"
+    assert str(error) == f"{path}: cannot be read: Permission denied [io.unreadable]"
     assert left[0] <= 0
 
 

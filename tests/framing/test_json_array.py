@@ -186,6 +186,23 @@ def test_very_deep_nesting_is_refused_and_does_not_crash(place):
     assert refusal(place, deep.encode(), format="alpaca").reason == "json.depth"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"data": [@], "metadata": 1}',
+        '{"data": [@], "more": {"data": 1}}',
+        '{"more": "\\"data\\"", "data": [@], "x": "\\\\"}',
+        '{"data": [@], "metadata": 1%s}' % ("0" * 5000),
+        '{"text": "가나다라\udcff", "data": [@], "metadata": 1}',
+    ],
+)
+def test_what_looks_like_the_key_of_the_records_is_another(place, text):
+    page = '{"context": "가", "qas": [{"question": "q", "answer": {"text": "가"}}]}'
+    data = text.replace("@", page).encode(errors="surrogateescape")
+    for unit_bytes in (1, 1 << 20):
+        assert answers(merged(place, data, format="korquad2", unit_bytes=unit_bytes)) == ["가"]
+
+
 PAGE = '{"context": "가",\n "qas": [{"question": "q", "answer": {"text": "가"}}]}'.encode()
 
 

@@ -55,13 +55,42 @@ def test_the_last_line_may_be_too_long_and_without_its_end(place):
         assert build.rejects[0]["byte_end"] == len(data)
 
 
-def test_a_line_just_within_the_limit(place):
+@pytest.mark.parametrize("packing", ["plain", "gzip"])
+def test_a_line_just_within_the_limit(place, packing):
     size = len(lines([LONG])) - 1
-    data = lines([ROWS[0], LONG, ROWS[1]])
+    data = packed(lines([ROWS[0], LONG, ROWS[1]]), packing)
     build = built(place, data, limits={"record_bytes": size})
     assert len(answers(build)) == 3
     build = built(place, data, limits={"record_bytes": size - 1})
     assert reasons(build) == {1: "record.too_large"}
+
+
+@pytest.mark.parametrize("packing", ["plain", "gzip"])
+@pytest.mark.parametrize(
+    ("data", "record"),
+    [
+        (array([ROWS[0], LONG, ROWS[1]]), lines([LONG])[:-1]),
+        (array([LONG]), lines([LONG])[:-1]),
+        (json.dumps(LONG, indent=1).encode(), json.dumps(LONG, indent=1).encode()),
+        (b"instruction,output\nq,a\nq," + b"x" * 500 + b"\n", b"q," + b"x" * 500),
+    ],
+    ids=["an array", "an array of one", "an object", "a table"],
+)
+def test_a_record_of_a_document_just_within_the_limit(place, data, record, packing):
+    size = len(record)
+    build = built(place, packed(data, packing), limits={"record_bytes": size})
+    assert not build.rejects
+    at = data.index(record)
+    shutil.rmtree(place / "out")
+    for unit_bytes in UNITS:
+        error = refusal(
+            place,
+            packed(data, packing),
+            "a.jsonl",
+            unit_bytes=unit_bytes,
+            limits={"record_bytes": size - 1},
+        )
+        assert (error.reason, error.byte) == ("record.too_large", at)
 
 
 def test_a_line_far_longer_than_units_and_pieces(place):
@@ -78,6 +107,10 @@ def test_a_line_far_longer_than_units_and_pieces(place):
                 limits={"record_bytes": 1 << 20},
             )
             assert reasons(build) == {1: "record.too_large"}
+            first, long = (len(lines([row])) for row in (ROWS[0], big))
+            (lost,) = build.rejects
+            assert (lost["byte_start"], lost["byte_end"]) == (first, first + long - 1)
+            assert (lost["line"], answers(build)) == (2, ["답 0", "답 1"])
             found.append(contents(place / "out"))
         assert found[0] == found[1]
 
@@ -113,6 +146,13 @@ def test_a_record_that_is_too_large_where_it_cannot_be_read_past(place, name, pa
         assert reasons(build) == {2: "source.truncated_tail"}
         salvaged.add(tuple(sorted(contents(place / "out").items())))
     assert len(salvaged) == 1
+
+
+def test_bad_rows_before_one_that_is_too_large_are_salvaged_as_bad(place):
+    data = f"instruction,output\nq,a\nq\nq,b\nq,{'x' * 50}\nq,c\n".encode()
+    build = built(place, data, "a.csv", limits={"record_bytes": 30}, salvage=True)
+    assert answers(build) == ["a", "b"]
+    assert reasons(build) == {1: "csv.column_count", 3: "source.truncated_tail"}
 
 
 def test_a_stream_of_lines_that_breaks_inside_one_that_is_too_large(place):
@@ -159,8 +199,8 @@ def test_one_object_far_too_long_to_be_held(place, packing):
     settings = {"format": "alpaca", "limits": {"record_bytes": 1000}}
     for unit_bytes in (1, 8 << 20):
         error = refusal(place, packed(big, packing), unit_bytes=unit_bytes, **settings)
-        assert (error.reason, error.byte) == ("record.too_large", 0)
-        assert "limits: {record_bytes: N}" in str(error)
+        told = "has a record of more than 1000 bytes. `limits: {record_bytes: N}` allows more"
+        assert str(error) == f"{place}/a.json at byte 0: {told} [record.too_large]"
     assert answers(merged(place, packed(big, packing), format="alpaca")) == [BIG]
 
 

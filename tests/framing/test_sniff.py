@@ -189,9 +189,38 @@ def test_blanks_for_as_long_as_is_looked_at(place, packing):
     """All of a file is blank, or it is none that is read: what follows is not waited for."""
     blanks = b" \n" * (1 << 20)
     assert refusal(place, packed(blanks, packing)).reason == "input.empty"
-    error = refusal(place, packed(blanks + lines(ROWS), packing))
-    assert error.reason == "format.binary"
-    assert "begins with blanks only" in str(error)
+    assert refusal(place, packed(blanks + lines(ROWS), packing)).reason == "format.binary"
+
+
+def test_blanks_are_unpacked_within_the_limits_of_the_recipe(place):
+    bomb = packed(b" " * (65 << 20), "gzip")
+    assert refusal(place, bomb).reason == "compress.ratio"
+    assert refusal(place, bomb, limits={"ratio": 10_000}).reason == "input.empty"
+
+
+@pytest.mark.parametrize("count", [99, 100])
+def test_a_line_of_utf8_among_the_first_hundred_makes_all_others_bad_lines(place, count):
+    good = lines(ROWS[:1])
+    data = good.decode().encode("cp949") * count + good
+    if count == 100:
+        assert refusal(place, data).reason == "encoding.not_utf8"
+        return
+    build = merged(place, data)
+    assert answers(build) == ANSWERS[:1]
+    assert set(reasons(build).values()) == {"encoding.invalid_utf8"}
+
+
+@pytest.mark.parametrize("first", [b"[{}]", b"{", b"words", b"\n{"])
+def test_lines_are_lines_where_that_is_said(place, first):
+    build = merged(place, first + b"\n" + lines(ROWS), framing="jsonl")
+    assert answers(build) == ANSWERS
+    assert list(reasons(build)) == [0]
+
+
+def test_lines_of_which_none_is_a_record_are_lines_where_that_is_said(place):
+    settings = {"framing": "jsonl", "format": "alpaca", "allow_empty": True}
+    build = merged(place, b"words\n12\n", **settings)
+    assert reasons(build) == {0: "json.syntax", 1: "schema.not_object"}
 
 
 def test_a_git_lfs_pointer_is_named(place):

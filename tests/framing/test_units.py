@@ -2,11 +2,13 @@
 
 import gzip
 import json
+from itertools import islice
 
+import msgspec
 import pytest
 
 import dollymix
-from dollymix.framing import Framing, Input
+from dollymix.framing import Framing, Input, Limits
 from dollymix.framing.units import Units
 from tests.framing.files import ROWS, answers, array, lines, merged, refusal
 
@@ -61,3 +63,55 @@ def test_one_object_that_is_nested_too_deep(place, packing, levels):
     data = f'{{"instruction": "q", "output": "a", "x": {deep}}}'.encode()
     error = refusal(place, packing(data), framing="json", format="alpaca")
     assert error.reason == "json.depth"
+
+
+# A form of ten bytes a record; what stands before and behind its records; how many bytes from
+# where a unit may end on belong to a border that is seen.
+FORMS = {
+    "lines": (b'{"a": %d}\n', b"", b"", Framing("jsonl"), 1),
+    "lines of cp949": (b'{"a": %d}\n', b"", b"", Framing("jsonl", encoding="cp949"), 0),
+    "lines of gzip": (b'{"a": %d}\n', b"", b"", Framing("jsonl", "gzip"), 0),
+    "rows": (b'"a",%d777\n', b"a,b\n", b"", Framing("csv", start=4), 0),
+    "elements": (b'{"a": %d},', b"[", b'{"a": 1}]', Framing("array", start=1, first_key=b'"a"'), 2),
+    "numbers": (b"%d000  \t ,", b"[", b"1]", Framing("array", start=1), 0),
+}
+FORMS["elements of gzip"] = (
+    *FORMS["elements"][:3],
+    msgspec.structs.replace(FORMS["elements"][3], compression="gzip"),
+    2,
+)
+
+
+@pytest.mark.parametrize("unit_bytes", [95, 98, 99, 100, 101])
+@pytest.mark.parametrize("form", sorted(FORMS))
+def test_a_unit_ends_at_the_first_border_that_is_far_enough(place, form, unit_bytes):
+    record, before, behind, framing, seen = FORMS[form]
+    data = before + b"".join(record % (n + 10) for n in range(55)) + behind
+    (place / "a").write_bytes(gzip.compress(data) if framing.compression == "gzip" else data)
+    source = Input(str(place / "a"), "a", size=len(data))
+    units = list(Units(source, framing, (0, 0), unit_bytes, exact=form == "numbers"))
+    borders = range(framing.start, framing.start + 551, -(-(unit_bytes + seen) // 10) * 10)
+    # A stream ends where nothing comes any more; the end of a file is known.
+    starts = [start for start in borders if form != "lines" or start < len(data)]
+    assert [unit.start for unit in units] == starts
+    assert [unit.end for unit in units] == [*starts[1:], len(data)]
+    assert [unit.last for unit in units] == [False] * (len(starts) - 1) + [True]
+
+
+@pytest.mark.parametrize("tail", [b"}" + b"2," * 500, b"]" + b" 2," * 500])
+def test_an_array_is_no_more_cut_where_it_is_broken_or_over(place, tail):
+    parts = b"[" + b"1," * 99 + tail[:60], tail[60:]
+    (place / "a").write_bytes(b"".join(map(gzip.compress, parts)))
+    source = Input(str(place / "a"), "a")
+    units = list(islice(Units(source, Framing("array", "gzip", start=1), (0, 0), 50), 9))
+    assert [unit.start for unit in units] == [1, 51, 101, 151, 199]
+    assert units[-1].end == 199 + len(tail)
+
+
+def test_an_array_is_cut_where_none_of_its_elements_is_open(place):
+    parts = b"[" + b"[[1]]," * 20 + b"[[", b"1]]," + b"[[1]]," * 20 + b"1]"
+    (place / "a").write_bytes(b"".join(map(gzip.compress, parts)))
+    source = Input(str(place / "a"), "a")
+    framing = Framing("array", "gzip", start=1, limits=Limits(depth=2))
+    units = list(Units(source, framing, (0, 0), 50))
+    assert [unit.start for unit in units] == [1, 55, 109, 163, 217]

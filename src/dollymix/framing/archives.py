@@ -40,11 +40,11 @@ def zip_members(path: str) -> list[Member]:
         name = _zip_name(entry)
         place = f"{show(path)}!{printable(name)}"
         _check_name(entry.orig_filename, place)
-        if entry.is_dir() or LITTER.search(name):
+        if name.endswith("/") or LITTER.search(name):
             continue
         _check_zip_entry(entry, place)
         chosen.append(entry)
-    _check_different([entry.filename for entry in entries], path)
+    _check_different([_zip_name(entry) for entry in entries], path)
     starts = _data_starts(path, entries, behind)
     if not chosen:
         raise InputError("input.empty", show(path), "the archive holds no file")
@@ -74,16 +74,19 @@ def _zip_directory(path: str) -> tuple[list[zipfile.ZipInfo], int]:
 
 
 def _zip_name(entry: zipfile.ZipInfo) -> str:
-    """The name; where it is not in UTF-8 it may be in CP949, as Korean Windows writes it."""
+    """The name; where it is not in UTF-8 it may be in CP949, as Korean Windows writes it.
+
+    It is that which is checked: a second one, in an extra field, is read by newer Pythons alone.
+    """
     if entry.flag_bits & 0x800:
-        return entry.filename
-    raw = entry.filename.encode("cp437", errors="replace")
+        return entry.orig_filename
+    raw = entry.orig_filename.encode("cp437")
     for encoding in ("ascii", "utf-8", "cp949"):
         try:
             return raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-    return entry.filename
+    return entry.orig_filename
 
 
 def _check_name(name: str, place: str) -> None:
@@ -99,7 +102,7 @@ def _check_zip_entry(entry: zipfile.ZipInfo, place: str) -> None:
     if kind not in (0, stat.S_IFREG):
         raise InputError("archive.unsafe_member", place, "the member is a link or no regular file")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        message = f"is packed by method {entry.compress_type}, not deflate. Pack it anew"
+        message = f"the member is packed by method {entry.compress_type}, not deflate. Pack it anew"
         raise InputError("archive.method", place, message)
 
 
@@ -120,7 +123,7 @@ def _data_starts(path: str, entries: list[zipfile.ZipInfo], behind: int) -> dict
     end = 0
     with open(path, "rb") as file:
         for entry in sorted(entries, key=lambda entry: entry.header_offset):
-            place = f"{show(path)}!{printable(entry.filename)}"
+            place = f"{show(path)}!{printable(_zip_name(entry))}"
             if entry.header_offset < end:
                 message = "the member shares bytes with another: a bomb?"
                 raise InputError("archive.overlap", place, message)
@@ -144,7 +147,7 @@ def _data_start(file: BinaryIO, entry: zipfile.ZipInfo, place: str) -> int:
         raise InputError("archive.inconsistent", place, "the member is not where the zip says")
     name = file.read(int.from_bytes(header[26:28], "little"))
     encoding = "utf-8" if entry.flag_bits & 0x800 else "cp437"
-    if name != entry.orig_filename.encode(encoding, errors="replace"):
+    if name != entry.orig_filename.encode(encoding):
         message = "the member has another name where its data is"
         raise InputError("archive.inconsistent", place, message)
     extra = int.from_bytes(header[28:30], "little")
@@ -157,7 +160,7 @@ def tar_members(path: str, open_tar: Callable[[], Reader]) -> list[Member]:
     members: list[Member] = []
     names: list[str] = []
     try:
-        with tarfile.open(fileobj=stream, mode="r:", errorlevel=1) as archive:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=stream, mode="r:") as archive:  # type: ignore[call-overload]
             for entry in archive:
                 archive.members = []  # it would keep every header
                 place = f"{show(path)}!{printable(entry.name)}"

@@ -156,7 +156,8 @@ def _record(stored: bytes, framing: Framing, position: int) -> tuple[bytes, Prob
         message = f"is not UTF-8: {error.reason}. Set `encoding:`?"
         raise SyntaxFaultError("encoding.invalid_utf8", message, position) from error
     if len(fields) != len(framing.columns):
-        message = f"has {len(fields)} fields; the header has {len(framing.columns)}"
+        count = f"{len(fields)} field{'s' * (len(fields) != 1)}"
+        message = f"has {count}; the header has {len(framing.columns)}"
         return b"", Problem("csv.column_count", "", message)
     return _encode(dict(zip(framing.columns, fields, strict=True))), None
 

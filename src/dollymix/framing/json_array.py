@@ -15,12 +15,16 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from dollymix.decoding import explain_syntax
 from dollymix.framing import CutError, Frame, Framing, Limits, Lines, SyntaxFaultError
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _GAP = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
 # A whole string, a bracket or a comma. The possessive quantifiers keep it linear.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
+
+# Where the decoder says that it stopped.
+_AT = re.compile(r" \(byte (\d+)\)$")
 
 TOO_DEEP = "is nested more than {} levels deep"
 
@@ -115,7 +119,8 @@ def _exact(
     borders = scanner.scan(data)
     try:
         if last and framing.kind == "object":
-            raise _no_document(start, scanner, failed)
+            assert failed is not None
+            raise _no_document(start, framing, scanner, failed)
         return _cut(data, _ends(data, start, framing, scanner, borders, last=last), start, framing)
     except SyntaxFaultError as fault:
         if framing.kind != "array":
@@ -171,7 +176,8 @@ def _check_tail(data: Any, closed: int, start: int, framing: Framing) -> None:
     try:
         _document.decode(framing.head + b"]" + tail)
     except (msgspec.DecodeError, RecursionError) as error:
-        message = f"is broken behind its `{framing.key}`: {error}"
+        what = f"is broken behind its `{framing.key}`"
+        message = _said(what, error, len(framing.head) + 1, framing.key)
         raise SyntaxFaultError("json.syntax", message, start + closed + 1) from error
     except UnicodeDecodeError as error:
         message = f"is not UTF-8 outside its `{framing.key}`: {error.reason}"
@@ -222,14 +228,28 @@ def too_deep(data: bytes, limit: int) -> int | None:
     return scanner.broken
 
 
-def _no_document(start: int, scanner: Scanner, failed: Exception | None) -> SyntaxFaultError:
+def _no_document(
+    start: int, framing: Framing, scanner: Scanner, failed: Exception
+) -> SyntaxFaultError:
     """Why the decoder failed to read one object."""
     if scanner.depth > scanner.limit:
         return _too_deep(start, scanner)
     if isinstance(failed, UnicodeDecodeError):
         message = f"is not UTF-8: {failed.reason}"
         return SyntaxFaultError("encoding.invalid_utf8", message, start)
-    return SyntaxFaultError("json.syntax", f"is not JSON: {failed}", start)
+    ahead = len(framing.head) if framing.key else 0
+    return SyntaxFaultError("json.syntax", _said("is not JSON", failed, ahead, framing.key), start)
+
+
+def _said(what: str, failed: Exception, ahead: int, key: str) -> str:
+    """What the decoder says; its place is counted from behind so many bytes that it was given."""
+    text = explain_syntax(failed)
+    found = _AT.search(text)
+    if found is None:
+        return f"{what}: {text}"
+    at = int(found[1]) - ahead
+    text = text[: found.start()]
+    return f"{what}: {text} (byte {at})" if at >= 0 else f"is broken before its `{key}`: {text}"
 
 
 class Scanner:

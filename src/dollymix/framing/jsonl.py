@@ -59,7 +59,7 @@ def _decoded_frames(data: bytes, start: int, encoding: str) -> Lines:
         try:
             line = _decode(stored, encoding).encode()
         except UnicodeDecodeError as error:
-            refused[len(found)] = Problem("encoding.invalid", "", _not_in(encoding, error))
+            refused[len(found)] = Problem("encoding.invalid", "", not_in(encoding, error))
             line = stored
         if line.strip(b" \t\r\n"):
             found.append(Frame(line, start + position, start + position + len(stored), number))
@@ -77,7 +77,8 @@ def _decode(stored: bytes, encoding: str) -> str:
     return (prefix + stored).decode(encoding)
 
 
-def _not_in(encoding: str, error: UnicodeDecodeError) -> str:
+def not_in(encoding: str, error: UnicodeDecodeError) -> str:
+    """What is told of bytes that are none of an encoding."""
     hint = ". Is it cp949, which holds euc-kr?" if encoding == "euc_kr" else ""
     return f"is not {encoding}: {error.reason}{hint}"
 

@@ -19,6 +19,7 @@ from dollymix.framing import (
     SyntaxFaultError,
     columnar,
     csv,
+    jsonl,
 )
 from dollymix.framing.json_array import Scanner
 from dollymix.framing.streams import (
@@ -26,6 +27,7 @@ from dollymix.framing.streams import (
     compression_of,
     open_stream,
     place_of,
+    stored_length,
     stream_compression,
 )
 
@@ -43,8 +45,8 @@ _UNREAD = (
     (b"\xd0\xcf\x11\xe0", "an Office or HWP document"),
     (b"\x93NUMPY", "NumPy"),
     (b"SQLite format 3", "SQLite"),
-    (b"\x80\x04\x95", "a Python pickle, which is never read"),
-    (b"\x80\x02}", "a Python pickle, which is never read"),
+    (b"\x80\x04\x95", "a Python pickle"),
+    (b"\x80\x02}", "a Python pickle"),
 )
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -53,6 +55,15 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+# Which of four bytes are NUL, where an encoding of two or four bytes a character has ASCII.
+_WIDE = {
+    "x0x0": "utf-16-le",
+    "0x0x": "utf-16-be",
+    "x000": "utf-32-le",
+    "xx00": "utf-32-le",
+    "000x": "utf-32-be",
+    "00xx": "utf-32-be",
+}
 _UNREADABLE = (
     "idna",
     "punycode",
@@ -93,21 +104,27 @@ def sniff(source: Input, keys: tuple[str, ...], reading: Reading) -> Sample:
         _refuse_table(raw, reading.framing, place)
     _refuse_binary(raw, place)
     bom, stored = _encoding(raw, reading.encoding, place)
-    text = _as_utf8(raw[bom:], stored, whole, place)
+    text = _as_utf8(raw, bom, stored, whole, place)
     if not text.strip(_SPACE):
         if not whole and not _is_blank_to_the_end(source, compression, reading):
             message = "begins with blanks only: no text that is read"
             raise InputError("format.binary", place, message)
         raise InputError("input.empty", place, "holds no record. Set `allow_empty: true` if it may")
     if reading.framing in ("csv", "tsv"):
-        found = _table(text, whole, reading, place)
+        try:
+            found = _table(text, whole, reading, place)
+        except SyntaxFaultError as fault:
+            byte = bom + stored_length(text[: fault.byte], stored)
+            raise InputError(fault.reason, place, fault.message, byte) from fault
     else:
         found = _document_or_lines(text, keys, whole, reading, place)
     if stored.startswith("iso2022") and found.kind != "jsonl":
         message = f"`{stored}` is read as JSON Lines alone. Convert the file to UTF-8"
         raise InputError("encoding.unknown", place, message)
     at = found.start
-    start = bom + (at if stored == "utf-8" else len(text[:at].decode().encode(stored)))
+    start = bom + stored_length(text[:at], stored)
+    if stored != "utf-8":
+        _check_head(raw[:start], bom, stored, place)
     framing = msgspec.structs.replace(
         found,
         compression=compression,
@@ -117,6 +134,15 @@ def sniff(source: Input, keys: tuple[str, ...], reading: Reading) -> Sample:
         limits=reading.limits,
     )
     return Sample(framing, text[at:], whole)
+
+
+def _check_head(head: bytes, bom: int, stored: str, place: str) -> None:
+    """What stands before the first record is not read again: that it decodes is seen here."""
+    try:
+        head[bom:].decode(stored)
+    except UnicodeDecodeError as error:
+        message = jsonl.not_in(stored, error)
+        raise InputError("encoding.invalid", place, message, bom + error.start) from error
 
 
 def _document_or_lines(
@@ -142,16 +168,15 @@ def _document_or_lines(
 
 
 def _table(text: bytes, whole: bool, reading: Reading, place: str) -> Framing:
-    """Delimited text, as it was declared."""
+    """Delimited text, as it was declared. Raises SyntaxFaultError for a quote never closed."""
     delimiter = reading.delimiter or ("\t" if reading.framing == "tsv" else ",")
     try:
         header = csv.read_header(text, delimiter, whole=whole)
     except csv.HeaderError as error:
         raise InputError("csv.header", place, str(error)) from error
-    except SyntaxFaultError as fault:
-        raise InputError(fault.reason, place, fault.message, fault.byte) from fault
     except UnicodeDecodeError as error:
-        raise InputError("encoding.not_utf8", place, "is not UTF-8 in its header") from error
+        message = "is not UTF-8 in its header. Name its encoding with `encoding:`"
+        raise InputError("encoding.not_utf8", place, message) from error
     return Framing(
         "csv",
         start=header.end,
@@ -168,7 +193,7 @@ def _guess_table(text: bytes, whole: bool, reading: Reading) -> Framing | None:
         declared = msgspec.structs.replace(reading, framing=framing)
         try:
             table = _table(text, whole, declared, "")
-        except InputError:
+        except (InputError, SyntaxFaultError):
             continue
         body = text[table.start :] if whole else text[table.start : text.rfind(b"\n") + 1]
         try:
@@ -244,7 +269,7 @@ def _next_piece(reader: Reader, *, salvage: bool) -> bytes:
 def _refuse_binary(raw: bytes, place: str) -> None:
     name = next((name for magic, name in _UNREAD if raw.startswith(magic)), None)
     if name:
-        raise InputError("format.unread", place, f"is {name}: not read")
+        raise InputError("format.unread", place, f"is {name}, which is not read")
     if compression_of(raw) in ("zip", "tar"):
         raise InputError("archive.nested", place, "is an archive inside another. Unpack one first")
     if compression_of(raw) != "none":
@@ -280,23 +305,33 @@ def _encoding(raw: bytes, declared: str | None, place: str) -> tuple[int, str]:
     return 0, name
 
 
-def _as_utf8(raw: bytes, encoding: str, whole: bool, place: str) -> bytes:
+def _as_utf8(raw: bytes, bom: int, encoding: str, whole: bool, place: str) -> bytes:
+    """The text behind the byte-order mark."""
+    text = raw[bom:]
     if encoding != "utf-8":
         # A declared encoding: what does not decode is a matter of its line, or of the build.
-        return codecs.getincrementaldecoder(encoding)("replace").decode(raw, final=whole).encode()
+        return codecs.getincrementaldecoder(encoding)("replace").decode(text, final=whole).encode()
+    wide = _wide_encoding(text)
+    if wide is not None:
+        raise InputError("encoding.not_utf8", place, f"is not UTF-8. Set `encoding: {wide}`?")
     try:
-        head = raw[:_CHECKED_BYTES]
-        codecs.getincrementaldecoder("utf-8")().decode(head, final=whole and len(head) == len(raw))
+        head = text[:_CHECKED_BYTES]
+        final = whole and len(head) == len(text)
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=final)
     except UnicodeDecodeError as error:
-        _refuse_other_encoding(raw, place, error.start)
-    return raw
+        _refuse_other_encoding(text, place, bom + error.start)
+    return text
+
+
+def _wide_encoding(raw: bytes) -> str | None:
+    """The encoding of two or four bytes a character in which text has its NULs where these stand,
+    if more than a quarter of its characters are ASCII."""
+    are_nul = (raw[place::4].count(b"\x00") * 16 > len(raw) for place in range(4))
+    return _WIDE.get("".join("0" if is_nul else "x" for is_nul in are_nul))
 
 
 def _refuse_other_encoding(raw: bytes, place: str, byte: int) -> None:
     """Bad bytes here and there are their lines' matter; with some in every line, it is no UTF-8."""
-    if raw.count(b"\x00") * 8 > len(raw):
-        hint = "utf-16-le" if raw[1::2].count(b"\x00") > raw[::2].count(b"\x00") else "utf-16-be"
-        raise InputError("encoding.not_utf8", place, f"is not UTF-8. Set `encoding: {hint}`?")
     for line in raw.splitlines()[:100]:
         try:
             if line.strip() and line.decode() and not line.isascii():
@@ -309,11 +344,11 @@ def _refuse_other_encoding(raw: bytes, place: str, byte: int) -> None:
     if shown.count("\ufffd") * 2 < sum(not char.isascii() for char in shown):
         return
     try:
-        raw[:65536].decode("cp949", errors="strict" if len(raw) < 65536 else "ignore")
-        hint = " Set `encoding: cp949`?"
+        codecs.getincrementaldecoder("cp949")().decode(raw[:_CHECKED_BYTES])
+        hint = "Set `encoding: cp949`?"
     except UnicodeDecodeError:
-        hint = ""
-    raise InputError("encoding.not_utf8", place, f"is not UTF-8 in any line.{hint}", byte)
+        hint = "Name its encoding with `encoding:`"
+    raise InputError("encoding.not_utf8", place, f"is not UTF-8. {hint}", byte)
 
 
 def _kind(

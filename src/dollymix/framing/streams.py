@@ -100,7 +100,8 @@ def open_stream(source: Input, compression: Compression, limits: Limits | None =
     try:
         return _Stream(source, compression, limits or Limits())
     except OSError as error:
-        raise InputError("io.unreadable", show(source.path), f"{error.strerror}") from error
+        message = f"cannot be read: {error.strerror}"
+        raise InputError("io.unreadable", show(source.path), message) from error
 
 
 class _Stream:
@@ -254,7 +255,7 @@ class _Stream:
     def _broken(self, error: Exception, produced: int) -> InputError:
         text = str(error).lower()
         reason = "compress.checksum" if "check" in text else "compress.broken"
-        if "memory" in text or "window" in text:
+        if "memory" in text:
             reason = "compress.memory"
         if "dictionary" in text:
             reason = "compress.dictionary"
@@ -295,6 +296,12 @@ def zstd_module() -> Any:
     except ImportError:
         from backports import zstd
     return zstd
+
+
+def stored_length(data: bytes | bytearray, encoding: str) -> int:
+    """How many bytes UTF-8 text takes in the encoding it was stored in; where something that is
+    none of it was replaced in the text, about as many."""
+    return len(data) if encoding == "utf-8" else len(data.decode().encode(encoding, "replace"))
 
 
 def read_range(path: str, start: int, end: int) -> bytearray:

@@ -25,7 +25,14 @@ from dollymix.framing import (
     json_array,
     jsonl,
 )
-from dollymix.framing.streams import Reader, open_stream, place_of, read_into, read_range
+from dollymix.framing.streams import (
+    Reader,
+    open_stream,
+    place_of,
+    read_into,
+    read_range,
+    stored_length,
+)
 
 UNIT_BYTES = 1 << 20
 _WINDOW = 1 << 16
@@ -148,12 +155,14 @@ class Units:
         reader = self._reader()
         cutter = self._cutter()
         pending = _Pending(self)
+        # A record within the limit may have blanks and brackets beside it.
+        most = self._limit + max(self.unit_bytes, UNIT_BYTES)
         try:
             while piece := reader.read():
                 pending.data += piece
                 while (cut := pending.cut(cutter)) > 0:
                     yield pending.take(cut)
-                if len(pending.data) <= self._limit + self.unit_bytes:
+                if len(pending.data) <= most:
                     continue
                 cut = cutter.last(pending.data)
                 cutter = self._cutter()
@@ -201,7 +210,8 @@ class Units:
         stream = open_stream(self.source, self.framing.compression, self.framing.limits)
         reader: Reader = _Skipping(stream, self.start)
         if self.stored != "utf-8":
-            reader = _Transcoding(reader, self.framing.encoding, place_of(self.source))
+            place = place_of(self.source)
+            reader = _Transcoding(reader, self.framing.encoding, place, self.start)
         return reader
 
     def _cutter(self) -> Cutter:
@@ -374,35 +384,43 @@ class _Skipping:
 
 
 class _Transcoding:
-    """A stream of another encoding as UTF-8; what does not decode refuses the file."""
+    """A stream of another encoding as UTF-8; what does not decode refuses the file, behind all
+    that stands before it."""
 
-    def __init__(self, reader: Reader, encoding: str, place: str) -> None:
+    def __init__(self, reader: Reader, encoding: str, place: str, position: int) -> None:
         self._reader = reader
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self._encoding = encoding
         self._place = place
+        self._position = position
         self._ended = False
+        self._fault: InputError | None = None
 
     def read(self) -> bytes:
         while not self._ended:
-            piece = self._reader.read()
-            self._ended = not piece
-            try:
-                text = self._decoder.decode(piece, final=self._ended)
-            except UnicodeDecodeError as error:
-                message = f"is not {self._encoding}: {error.reason}"
-                raise InputError("encoding.invalid", self._place, message) from error
+            text = self._next()
             if text:
                 return text.encode()
+        if self._fault is not None:
+            raise self._fault
         return b""
+
+    def _next(self) -> str:
+        piece = self._reader.read()
+        self._ended = not piece
+        self._position += len(piece)
+        try:
+            return self._decoder.decode(piece, final=self._ended)
+        except UnicodeDecodeError as error:
+            # The decoder was given these bytes, and those that it had kept from before.
+            byte = self._position - len(error.object) + error.start
+            message = jsonl.not_in(self._encoding, error)
+            self._fault = InputError("encoding.invalid", self._place, message, byte)
+            self._ended = True
+            return error.object[: error.start].decode(self._encoding, "ignore")
 
     def close(self) -> None:
         self._reader.close()
-
-
-def stored_length(data: bytes | bytearray, encoding: str) -> int:
-    """How many bytes UTF-8 text takes in the encoding it was stored in."""
-    return len(data) if encoding == "utf-8" else len(data.decode().encode(encoding))
 
 
 def read_frames(unit: Unit, framing: Framing) -> Lines:
