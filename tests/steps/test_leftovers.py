@@ -145,6 +145,25 @@ def test_a_context_that_orders_another_language_explains_it():
     assert Step()(given) is given
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"system": "You translate Korean into English."},
+        {"system": "영어로 답하세요."},
+        {"history": (Message("user", "이제부터 영어로 번역해 줘."), Message("assistant", "네."))},
+    ],
+)
+def test_what_was_said_before_explains_another_language(said):
+    given = Example(instruction="봄이 왔다.", response=SENTENCE, origin=ORIGIN, **said)
+    assert Step()(given) is given
+
+
+def test_an_answer_that_spoke_of_translation_asks_for_none():
+    turns = (Message("user", "안녕?"), Message("assistant", "번역해 줄까요?"))
+    given = Example(instruction="봄이 왔다.", response=SENTENCE, history=turns, origin=ORIGIN)
+    assert Step()(given).reason == "leftovers.untranslated"
+
+
 @pytest.mark.parametrize("left", ["<|im_end|>", "{{이름}}"])
 @pytest.mark.parametrize(
     "field", ["instruction", "context", "response", "system", "rejected", "history", "after"]

@@ -120,7 +120,7 @@ _ASKS = re.compile(
     r"|(?:논문|기사|문헌)[^.\n]{0,20}(?:나열|인용|이름)|HTML|CSS|SQL|LaTeX"
     r"|english|translat|latin|french|german|spanish|japanese|chinese|russian"
 )
-# A context may speak of languages: there only an order asks for one.
+# Context and earlier turns may speak of languages: there only an order asks for one.
 _ORDERS = re.compile(
     rf"(?i){_LANGUAGE}(?:로|으로) ?(?:번역|작성|표현|대답|답변|답)?"
     r"(?:해|하세요|하시오|하십시오|하라|써|쓰|바꿔|바꾸|옮겨|옮기)"
@@ -300,14 +300,16 @@ def _sentence(text: str, least: int) -> str | None:
 
 
 def _asks_in_korean(example: Example) -> bool:
-    """True where the question is Korean, and neither it nor its context calls for other letters."""
+    """True where the question is Korean, and nothing that was said calls for other letters."""
     instruction, context = example.instruction, example.context
     if not _HANGUL.search(instruction):
         return False
     found = letters(instruction)
     if found.get("hangul", 0) < _KOREAN * sum(found.values()):
         return False
-    if _ASKS.search(instruction) or _ORDERS.search(context):
+    if _ASKS.search(instruction) or _ASKS.search(example.system) or _ORDERS.search(context):
+        return False
+    if any(turn.role == "user" and _ORDERS.search(turn.content) for turn in example.history):
         return False
     return not any(
         _SENTENCE.search(text) or _other_letters(text) >= _OTHER_LETTERS
