@@ -261,10 +261,14 @@ def _placeholder(example: Example) -> _Found:
 
 def _untranslated(example: Example) -> _Found:
     text = example.response
-    if len(text) < _OTHER_LETTERS or _HANGUL.search(text) or not _asks_in_korean(example):
+    if len(text) < _OTHER_LETTERS or _HANGUL.search(text):
+        return None
+    if not _HANGUL.search(example.instruction):
         return None
     prose = without_code(text)
     if not _sentence(prose, _WORDS) and _other_letters(prose) < _OTHER_LETTERS:
+        return None
+    if not _asks_in_korean(example):
         return None
     return "leftovers.untranslated", "`instruction` is Korean, `response` has no Hangul"
 
