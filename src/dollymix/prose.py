@@ -70,6 +70,9 @@ _CODE_LINE = re.compile(
     r"|pip3? install|git |sudo |npm |curl |(?:if|for|while|else|elif|try|with)\b.*:\s*\Z)"
 )
 _CODE_MARKS = re.compile(r" [=!<>+-]?= |=>|->|::|&&|\|\||\w\(\)|\w\[\w|==|</")
+# A place of a template, at the end of a line: prose ends in it as well as code.
+_SLOT = re.compile(r"\{\{[\w .-]{1,40}\}\}\Z")
+_SLOT_LENGTH = 44
 # What counts as code too, but only among lines that are code for certain.
 _BESIDE_CODE = re.compile(r"(?: {2,}|\t)\s*\S|[#\]}]|.*(?:[\w)\]] ?[=(]|[:,({\[]\s*\Z)")
 
@@ -115,6 +118,8 @@ def _is_code(line: str) -> bool:
     ended = line.rstrip()
     if not ended:
         return False
-    if ended[-1] in ";{}" or _CODE_LINE.match(line[:500]):
+    if ended[-1] in ";{}" and not _SLOT.search(ended[-_SLOT_LENGTH:]):
+        return True
+    if _CODE_LINE.match(line[:500]):
         return True
     return len(_CODE_MARKS.findall(line[:500])) > 1

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dollymix.example import Example
+from dollymix.example import Example, Message
 from dollymix.steps.leftovers import Step
 from tests.helpers import ORIGIN
 
 SENTENCE = "This sentence was never translated and stands here as it was written before."
+ENGLISH = "The president was born in the south and led the country for five years."
 TAKEN = [
     ("질문", "답이다.<|endoftext|>", "template_token"),
     ("질문", "답이다.</endoftext/>", "template_token"),
@@ -19,16 +20,50 @@ TAKEN = [
     ("질문", "<start_of_turn>model", "template_token"),
     ("질문", "다음과 같습니다.\nCopy code\nprint(1)", "page_text"),
     ("질문", "Too many requests in 1 hour. Try again later.", "page_text"),
+    ("질문", "다음과 같습니다.\n```pythonCopy code\nprint(1)\n```", "page_text"),
+    ("질문", "다음과 같습니다.\n\npythonCopy code\nprint(1)", "page_text"),
+    ("질문", "다음과 같습니다.\n```\nCopy code\nprint(1)\n```", "page_text"),
+    ("질문", "```Copy code\nprint(1)\n```", "page_text"),
+    ("질문", "답이다.\nStop generating", "page_text"),
     ("질문", "저는 AI 언어 모델이므로 그 일은 모릅니다.", "refusal"),
     ("질문", "인공지능 언어 모델로서 의견이 없습니다.", "refusal"),
     ("질문", "죄송하지만 그 질문에는 답변드릴 수 없습니다.", "refusal"),
     ("질문", "죄송하지만, 비난적인 발언은 피해 주세요.", "refusal"),
     ("q", "As an AI language model, I have no opinion.", "refusal"),
     ("q", "I'm sorry, but I cannot do that.", "refusal"),
+    ("질문", "AI 언어 모델인 저는 의견이 없습니다.", "refusal"),
+    ("질문", "인공지능인 저는 의견이 없습니다.", "refusal"),
+    ("질문", "AI로서 저는 의견이 없습니다.", "refusal"),
+    ("질문", "인공지능 언어모델인 저로서는 알 수 없습니다.", "refusal"),
+    ("질문", "저는 인공지능이기 때문에 몸이 없습니다.", "refusal"),
+    ("질문", "저는 사용자를 돕는 AI 비서입니다.", "refusal"),
+    ("질문", "저는 AI 언어 모델 GPT-3입니다.", "refusal"),
+    ("질문", "제가 언어 모델이기 때문에 겪은 일은 없습니다.", "refusal"),
+    ("q", "I’m sorry, but I can’t do that.", "refusal"),
+    ("q", "I’m an AI language model.", "refusal"),
+    ("q", "I cannot fulfill that request.", "refusal"),
+    ("q", "I'm unable to help you with this.", "refusal"),
     ("이름이 뭐야?", "저는 {{name}}입니다.", "placeholder"),
+    ("이름이 뭐야?", "제 이름은 {{name}}", "placeholder"),
+    ("이름이 뭐야?", "{{이름}}", "placeholder"),
+    ("쓰세요.", "이름: {{name}}\n회사: {{회사 이름}}", "placeholder"),
     ("감사 편지를 써 주세요.", SENTENCE, "untranslated"),
+    ("한국 대통령의 이름과 업적을 설명해줘", ENGLISH, "untranslated"),
+    ("이 제목을 국어로 쉽게 풀어 쓰고 문장으로 설명하세요.", ENGLISH, "untranslated"),
+    ("한자리에 모이는 법", ENGLISH, "untranslated"),
+    ("한국의 수도는?", "Столица Южной Кореи называется Сеул.", "untranslated"),
+    ("한국의 수도는?", "韓国の首都はソウルで、人口は約九百万人です。", "untranslated"),
+    ("한국의 수도는?", "韩国的首都是首尔，人口约九百四十万，位于汉江边。", "untranslated"),
+    (
+        "인사하세요.",
+        "Chào bạn, tôi có thể giúp gì cho bạn hôm nay vậy nhỉ?",
+        "untranslated",
+    ),
     ("대출 과정을 설명하세요.", f"대출은 은행에서 받습니다. {SENTENCE}", "half_translated"),
     ("오늘은 날씨가 참 좋습니다.", "오늘은  날씨가 참 좋습니다. ", "echo"),
+    ("오늘 서울의 날씨는 어때요?", "오늘 서울의 날씨는 어때요", "echo"),
+    ("오늘 서울의 날씨는 어때요?", "“오늘 서울의 날씨는 어때요?”", "echo"),
+    ("'오늘 서울의 날씨는 어때요'", "오늘 서울의 날씨는 어때요 ?", "echo"),
 ]
 LEFT = [
     ("질문", "답이다."),
@@ -38,6 +73,22 @@ LEFT = [
     ("질문", "언어 모델은 다음 낱말을 맞히도록 배운 것입니다."),
     ("사과하는 법", "죄송합니다. 주문을 곧 다시 보내 드리겠습니다."),
     ("질문", "식은 {{{x}}} 이다."),
+    ("질문", "저는 삼성전자에서 AI 모델을 개발하고 있습니다."),
+    ("질문", "저는 AI 모델 개발자입니다."),
+    ("질문", "나는 인공지능 챗봇에 대해 배웠다."),
+    ("질문", "제가 소개할 AI 비서는 시리입니다."),
+    ("질문", "알파고는 구글이 만든 AI 모델로서 바둑을 둡니다."),
+    ("질문", "미안해요, 비가 와도 오지 않을 수는 없었습니다."),
+    ("q", "I can help with that request."),
+    ("q", "I cannot answer for him, but he liked it."),
+    ("단추 이름은?", "그 단추에는 copy code라고 적혀 있다."),
+    ("질문", "```\nreturn {{name}}\n```"),
+    ("질문", "하하하 하하하!?"),
+    ("!!!!!!!!!!!", "???????????"),
+    ("러시아 작가를 나열하세요.", "Толстой, Гоголь"),
+    ("'시작'을 러시아어로 쓰세요.", "Начало, начинание, старт, исток"),
+    ("이 노래의 가사를 적어 주세요.", SENTENCE),
+    ("다음 글을 요약하세요: 韓国の首都はソウルで、人口は約九百万人です。", SENTENCE),
     ("다음 문장을 영어로 번역하세요.", SENTENCE),
     ("책을 추천하세요.", '"The Old Clock on the Quiet Stairs Below" by Jane Roe'),
     (
@@ -76,6 +127,66 @@ def test_a_context_with_latin_words_explains_them():
     assert Step()(given) is given
 
 
+@pytest.mark.parametrize(
+    "context", ["제목: 나들이", "영어 단어로 된 제목", "영어로 번역된 책이다."]
+)
+def test_a_context_that_only_speaks_of_words_asks_for_none(context):
+    given = Example(instruction="요약하세요.", context=context, response=SENTENCE, origin=ORIGIN)
+    assert Step()(given).reason == "leftovers.untranslated"
+
+
+def test_a_context_that_orders_another_language_explains_it():
+    given = Example(
+        instruction="시키는 대로 하세요.",
+        context="이 글을 영어로 번역하세요.",
+        response=SENTENCE,
+        origin=ORIGIN,
+    )
+    assert Step()(given) is given
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"system": "You translate Korean into English."},
+        {"system": "영어로 답하세요."},
+        {"history": (Message("user", "이제부터 영어로 번역해 줘."), Message("assistant", "네."))},
+    ],
+)
+def test_what_was_said_before_explains_another_language(said):
+    given = Example(instruction="봄이 왔다.", response=SENTENCE, origin=ORIGIN, **said)
+    assert Step()(given) is given
+
+
+def test_an_answer_that_spoke_of_translation_asks_for_none():
+    turns = (Message("user", "안녕?"), Message("assistant", "번역해 줄까요?"))
+    given = Example(instruction="봄이 왔다.", response=SENTENCE, history=turns, origin=ORIGIN)
+    assert Step()(given).reason == "leftovers.untranslated"
+
+
+@pytest.mark.parametrize("left", ["<|im_end|>", "{{이름}}"])
+@pytest.mark.parametrize(
+    "field", ["instruction", "context", "response", "system", "rejected", "history", "after"]
+)
+def test_tokens_and_placeholders_are_found_in_every_text(field, left):
+    text = f"안녕하세요 {left}"
+    value = (Message("user", text),) if field in ("history", "after") else text
+    fields = {"instruction": "질문", "response": "답이다.", field: value}
+    verdict = Step()(Example(**fields, origin=ORIGIN))
+    assert verdict.reason.startswith("leftovers.")
+    assert verdict.message == f"`{field}` holds " + (
+        f"`{left}`" if left.startswith("{") else f"the token `{left}`"
+    )
+
+
+@pytest.mark.parametrize("field", ["context", "system", "rejected", "history", "after"])
+def test_what_an_answer_says_is_judged_in_the_response_alone(field):
+    text = "저는 AI 언어 모델입니다.\nCopy code"
+    value = (Message("assistant", text),) if field in ("history", "after") else text
+    given = Example(instruction="질문", response="답이다.", origin=ORIGIN, **{field: value})
+    assert Step()(given) is given
+
+
 def test_only_and_except_exclude_each_other():
     with pytest.raises(ValueError, match="not both"):
         Step(only=("echo",), except_=("refusal",))
@@ -94,7 +205,25 @@ def test_any_text_is_judged(instruction, context, response):
 
 @pytest.mark.parametrize(
     "bait",
-    ["<", "[", "<|", "{{", "{{a", "a ", "word ", "가 ", "죄송", "저는", "AI", "a" * 31 + " "],
+    [
+        "<",
+        "[",
+        "<|",
+        "{{",
+        "{{a",
+        "{{a}}",
+        "```",
+        "AI인 ",
+        "я ",
+        "か",
+        "a ",
+        "word ",
+        "가 ",
+        "죄송",
+        "저는",
+        "AI",
+        "a" * 31 + " ",
+    ],
 )
 def test_long_baits_take_no_time(bait):
     long = bait * (100_000 // len(bait))

@@ -2,15 +2,19 @@
 
 * `leftovers.template_token`: a token of a chat template, but in code: `<|endoftext|>`,
   `<|im_start|>`, `[INST]`, `<start_of_turn>`, `</endoftext/>`; `<s>` first, `</s>` last.
-* `leftovers.page_text`: the words of a chat page in a response: a line `Copy code`, `Regenerate
-  response`, `Too many requests in 1 hour`.
+* `leftovers.page_text`: the words of a chat page in a response: a line `Copy code`, `pythonCopy
+  code`, `Regenerate response`, `Too many requests in 1 hour`.
 * `leftovers.refusal`: a response that begins with what the model is, or that it cannot answer:
-  `저는 AI 언어 모델`, `As an AI language model`.
+  `저는 AI 언어 모델입니다`, `As an AI language model, I`.
 * `leftovers.placeholder`: a place of a template that nobody filled, but in code: `{{name}}`.
 * `leftovers.untranslated`: a Korean question that asks for no other language, and an answer without
-  Hangul.
-* `leftovers.half_translated`: such a question, and a Korean answer with a sentence of Latin words.
-* `leftovers.echo`: a response that is the instruction once more.
+  Hangul: a sentence of Latin words, or 16 letters of other scripts.
+* `leftovers.half_translated`: such a question, and a Korean answer with a sentence of an alphabet's
+  words.
+* `leftovers.echo`: a response that is the instruction once more, but for marks at its edges.
+
+Tokens and places of a template are looked for in every text of the example, earlier and later turns
+and the rejected answer too; the others are judgements of the response.
 
     steps: [{leftovers: {except: [refusal]}}]
 
@@ -20,6 +24,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable
 from functools import cached_property
 from typing import Literal
@@ -29,6 +34,7 @@ import msgspec
 from dollymix.example import Example
 from dollymix.ledger import Verdict, filtered
 from dollymix.prose import letters, without_code, without_fences
+from dollymix.rewrite import texts
 from dollymix.text import normal_form, quoted
 
 Name = Literal[
@@ -52,52 +58,82 @@ _TOKEN_PIECES = (
 )  # fmt: skip
 _HANGUL = re.compile("[가-힣]")
 _PAGE = re.compile(
-    r"(?m)^(?:Copy code|코드 복사|복사 코드)\s*$"
+    r"(?m)^(?:Copy code|코드 복사|복사 코드|Stop generating)\s*$"
+    r"|^(?:```[a-z+#]{0,20} ?|[a-z+#]{1,20})(?:Copy code|코드 복사|복사 코드)"
     r"|Regenerate response|Too many requests in 1 hour|!Too many requests"
-    r"|ChatGPT can make mistakes|ChatGPT may produce inaccurate information|Stop generating"
+    r"|ChatGPT can make mistakes|ChatGPT may produce inaccurate information"
     r"|This content may violate our content policy"
 )
 _PAGE_WORDS = (
-    "Copy code",
-    "코드 복사",
-    "복사 코드",
-    "Regenerate",
-    "Too many",
-    "ChatGPT",
-    "content",
-)
-# Where it stands in an answer's first sentences; said of the speaker, not about such models.
-_REFUSAL = re.compile(
-    r"(?:저는|제가|나는|저와 같은)[^.\n]{0,30}(?:인공 ?지능|AI|언어) ?(?:언어 ?)?"
-    r"(?:모델|어시스턴트|비서|챗봇)"
-    r"|(?:인공 ?지능|AI)[^.\n]{0,12} ?(?:모델|어시스턴트|비서|챗봇)"
-    r"(?:로서|이기 때문|이므로|이라서|입니다만)"
-    r"|언어 ?모델로서[, ]"
-    r"|(?i:\bas an? (?:ai|artificial intelligence|large language|language)\b(?: language)?"
-    r"(?: model| assistant| chatbot)?,? ?I\b)"
-    r"|(?i:\bI(?:'m| am) (?:just |only )?an? (?:ai|artificial intelligence|large language|language)"
-    r" (?:language )?(?:model|assistant|chatbot))"
-    r"|\A(?:죄송|미안)[^\n]{0,120}(?:수는? 없|수가 없|드리지 못|불가능합|허용되지 않|답변하기 어렵)"
-    r"|\A(?:죄송|미안)[^\n]{0,40}(?:혐오|비난|비속|욕설|험담|성적인|발언)"
-    r"|(?i:\A(?:I'm|I am) sorry,? but I (?:can't|cannot|can not|am unable|am not able|won't)\b)"
-)
-_REFUSAL_WORDS = (
-    "모델", "어시스턴트", "비서", "챗봇", "죄송", "미안", "an AI", "an ai", "rtificial", "anguage ",
-    "ssistant", "hatbot", "sorry",
+    "Copy code", "복사", "Stop generating", "Regenerate r", "Too many requests", "ChatGPT ",
+    "content policy",
 )  # fmt: skip
+# A model speaks of itself in an answer's first sentences; other talk of models is none.
+_MODEL = "(?:모델|어시스턴트|비서|챗봇)"
+_AI = "(?:인공 ?지능|AI)"
+_AI_MODEL = f"(?:{_AI}|언어) ?(?:언어 ?)?{_MODEL}"
+_IS = (
+    "(?: ?(?:입니다|이에요|예요|이다)|이?기 때문|이?므로|이?라서|이어서|여서|로서|이?며|이?고"
+    "|이?지만|이?니|이자|일 뿐)"
+)
+_I = "(?:저[는로에도의]|제가|나는)"
+_BEGINS = r"(?:\A|[.!?\n,만])[ \"'“‘]{0,2}(?:대규모 |텍스트 기반 )?"
+_SPEAKER = re.compile(
+    rf"(?:저는|나는)[^.\n]{{0,30}}{_AI_MODEL}(?: [A-Z][\w.-]{{0,20}}?|인 [\w.-]{{1,20}}?)?{_IS}"
+    rf"|제가[^.\n]{{0,12}}{_AI_MODEL}(?:이?기 때문|이?므로|이?라서|로서)"
+    rf"|저와 같은[^.\n]{{0,30}}{_AI_MODEL}"
+    rf"|(?:저는|나는|제가) (?:단지 |그저 |그냥 )?{_AI}{_IS}"
+    rf"|(?:{_AI}|언어)[^.\n]{{0,12}}{_MODEL}인 {_I}|{_AI}인 {_I}|{_AI}로서,? {_I}"
+    rf"|{_BEGINS}{_AI}[^.\n]{{0,12}} ?{_MODEL}(?:로서|이기 때문|이므로|이라서|입니다만)"
+    rf"|{_BEGINS}언어 ?모델로서[, ]"
+)
+_SPEAKER_WORDS = ("모델", "AI", "지능", "챗봇", "비서", "어시스턴트")
+_ENGLISH_SPEAKER = re.compile(
+    r"(?i)\bas an? (?:ai|artificial intelligence|large language|language)\b(?: language)?"
+    r"(?: model| assistant| chatbot)?,? ?I\b"
+    r"|\bI(?:['’]m| am) (?:just |only )?an? (?:ai|artificial intelligence|large language|language)"
+    r" (?:language )?(?:model|assistant|chatbot)"
+)
+_ENGLISH_SPEAKER_WORDS = ("an AI", "an ai", "rtificial", "anguage ")
+# An answer that refuses begins with it. 않을 수 없다 ("could not but") refuses nothing.
+_REFUSES = re.compile(
+    r"(?:죄송|미안)[^\n]{0,120}"
+    r"(?:(?<!않을 )수[는가]? 없|드리지 못|불가능합|허용되지 않|답변하기 어렵)"
+    r"|(?:죄송|미안)[^\n]{0,40}(?:혐오|비난|비속|욕설|험담|성적인|발언)"
+    r"|(?i:I(?:['’]m| am) sorry,? but I"
+    r" (?:can['’]t|cannot|can not|am unable|am not able|won['’]t)\b)"
+    r"|(?i:I(?: cannot| can['’]t| can not| won['’]t| will not|(?:['’]m| am) (?:unable|not able) to)"
+    r" (?:fulfil+|comply with|assist (?:you )?with|help (?:you )?with|complete|answer|provide|do)"
+    r" (?:that|this|your|such)\b)"
+)
 _REFUSED_WITHIN = 300
 _EDGE = 40
 _PLACEHOLDER = re.compile(r"(?<!\{)\{\{ ?[\w가-힣][\w가-힣 .-]{0,38}\}\}(?!\})")
-# A question that asks for another language, or is about one.
+# A question that asks for another language, or for what is written in one.
+_LANGUAGE = (
+    r"(?:(?:영|프랑스|독일|스페인|일본|중국|러시아|라틴|이탈리아|포르투갈|베트남|태국|아랍|히브리|그리스"
+    r"|산스크리트|네덜란드|스웨덴|터키|힌디|몽골|외국|에스페란토)어|영문|한문|한자(?!리)|로마자|원어|원문)"
+)
 _ASKS = re.compile(
-    r"(?i)영어|영문|영작|번역|외국어|어로|원문|문법|문장|단어|철자|발음|스펠|알파벳|언어|구절|문구"
-    r"|코드|함수|프로그램|스크립트|쿼리|명령|SQL|HTML|CSS|파이썬|자바|정규식|수식|방정식|이름|제목|노래|가사"
-    r"|english|translate|latin|french|spanish|japanese|chinese"
+    rf"(?i){_LANGUAGE}|(?:불|독|일)어로|(?:중국|일본)말|번역|통역|영작|알파벳|스펠링|[자사]성어"
+    r"|노랫말|가사(?! ?(?:노동|도우미|일|분담))"
+    r"|(?:논문|기사|문헌)[^.\n]{0,20}(?:나열|인용|이름)|HTML|CSS|SQL|LaTeX"
+    r"|english|translat|latin|french|german|spanish|japanese|chinese|russian"
 )
+# Context and earlier turns may speak of languages: there only an order asks for one.
+_ORDERS = re.compile(
+    rf"(?i){_LANGUAGE}(?:로|으로) ?(?:번역|작성|표현|대답|답변|답)?"
+    r"(?:해|하세요|하시오|하십시오|하라|써|쓰|바꿔|바꾸|옮겨|옮기)"
+    r"|(?:번역|영작)(?:해 ?[줘주라보]|하세요|하시오|하십시오|하라)"
+    r"|translate (?:the|this|to|into)|in english"
+)
+# The letters of alphabets with words between blanks, Hangul's apart.
+_LETTER = "A-Za-z\u00c0-\u024f\u0370-\u052f\u0590-\u06ff\u0900-\u097f\u1e00-\u1fff"
 _SENTENCE = re.compile(
-    r"[A-Za-z](?<!\w\w)[A-Za-z'’-]{0,30}[ ,;:]{1,2}"
-    r"(?:[A-Za-z][A-Za-z'’-]{0,30}[ ,;:]{1,2}){6,}[A-Za-z'’-]{1,30}"
+    rf"[{_LETTER}](?<!\w\w)[{_LETTER}'’-]{{0,30}}[ ,;:]{{1,2}}"
+    rf"(?:[{_LETTER}][{_LETTER}'’-]{{0,30}}[ ,;:]{{1,2}}){{6,}}[{_LETTER}'’-]{{1,30}}"
 )
+_OTHER_LETTERS = 16
 # So many words, so many of which begin with a small letter, are a sentence and no list of names.
 _WORDS = 8
 _WORDS_IN_KOREAN = 12
@@ -105,6 +141,12 @@ _SMALL = 0.6
 _KOREAN = 0.5
 _SHORTEST = 40
 _SHORTEST_ECHO = 10
+# What two texts that say the same may differ in: blanks, quotes and marks at their edges.
+_EDGES = (
+    string.whitespace
+    + string.punctuation
+    + "\u00a0\u3000“”‘’«»‹›「」『』《》〈〉…·。．、，？！：；～—–"
+)
 
 
 class Step(
@@ -143,8 +185,9 @@ _Judge = Callable[[Example], _Found]
 
 
 def _template_token(example: Example) -> _Found:
-    for name in ("instruction", "context", "response"):
-        text: str = getattr(example, name)
+    if not (_may_hold(example, "<") or _may_hold(example, "[")):
+        return None
+    for name, text in texts(example):
         if not ("<" in text or "[" in text):
             continue
         found = _edge_token(text)
@@ -154,6 +197,18 @@ def _template_token(example: Example) -> _Found:
         if found:
             return "leftovers.template_token", f"`{name}` holds the token `{found}`"
     return None
+
+
+def _may_hold(example: Example, mark: str) -> bool:
+    """False where none of its texts has the mark; turns are not looked at, which may have it."""
+    return (
+        mark in example.instruction
+        or mark in example.response
+        or mark in example.context
+        or mark in example.system
+        or mark in example.rejected
+        or bool(example.history or example.after)
+    )
 
 
 def _holds(text: str, words: tuple[str, ...]) -> bool:
@@ -185,15 +240,18 @@ def _page_text(example: Example) -> _Found:
 
 def _refusal(example: Example) -> _Found:
     text = example.response[:_REFUSED_WITHIN]
-    if not _holds(text, _REFUSAL_WORDS):
-        return None
-    found = _REFUSAL.search(text)
+    found = _REFUSES.match(text) if text[:1] in "I죄미" else None
+    if found is None and not text.isascii() and _holds(text, _SPEAKER_WORDS):
+        found = _SPEAKER.search(text)
+    if found is None and _holds(text, _ENGLISH_SPEAKER_WORDS):
+        found = _ENGLISH_SPEAKER.search(text)
     return found and ("leftovers.refusal", f"`response` says {quoted(found[0], 60)}")
 
 
 def _placeholder(example: Example) -> _Found:
-    for name in ("instruction", "response"):
-        text: str = getattr(example, name)
+    if not _may_hold(example, "{"):
+        return None
+    for name, text in texts(example):
         if "{{" in text and _PLACEHOLDER.search(text):
             found = _PLACEHOLDER.search(without_code(text))
             if found:
@@ -203,11 +261,23 @@ def _placeholder(example: Example) -> _Found:
 
 def _untranslated(example: Example) -> _Found:
     text = example.response
-    if len(text) < _SHORTEST or _HANGUL.search(text) or not _asks_in_korean(example):
+    if len(text) < _OTHER_LETTERS or _HANGUL.search(text):
         return None
-    if not _sentence(without_code(text), _WORDS):
+    if not _HANGUL.search(example.instruction):
+        return None
+    prose = without_code(text)
+    if not _sentence(prose, _WORDS) and _other_letters(prose) < _OTHER_LETTERS:
+        return None
+    if not _asks_in_korean(example):
         return None
     return "leftovers.untranslated", "`instruction` is Korean, `response` has no Hangul"
+
+
+def _other_letters(text: str) -> int:
+    """How many letters are neither Hangul nor Latin."""
+    if text.isascii():
+        return 0
+    return sum(count for name, count in letters(text).items() if name not in ("hangul", "latin"))
 
 
 def _half_translated(example: Example) -> _Found:
@@ -224,27 +294,30 @@ def _half_translated(example: Example) -> _Found:
 
 
 def _sentence(text: str, least: int) -> str | None:
-    """The first run of Latin words that is a sentence."""
+    """The first run of words of an alphabet that is a sentence."""
     for found in _SENTENCE.finditer(text):
         words = found[0].split()
-        small = sum(word[0].islower() for word in words)
+        small = sum(not word[0].isupper() for word in words)
         if len(words) >= least and small >= _SMALL * len(words):
             return found[0]
     return None
 
 
 def _asks_in_korean(example: Example) -> bool:
-    """True where the question is Korean, and neither it nor its context calls for Latin words."""
-    if not _HANGUL.search(example.instruction):
+    """True where the question is Korean, and nothing that was said calls for other letters."""
+    instruction, context = example.instruction, example.context
+    if not _HANGUL.search(instruction):
         return False
-    found = letters(example.instruction)
+    found = letters(instruction)
     if found.get("hangul", 0) < _KOREAN * sum(found.values()):
         return False
-    return not (
-        _ASKS.search(example.instruction)
-        or _ASKS.search(example.context)
-        or _SENTENCE.search(example.instruction)
-        or _SENTENCE.search(example.context)
+    if _ASKS.search(instruction) or _ASKS.search(example.system) or _ORDERS.search(context):
+        return False
+    if any(turn.role == "user" and _ORDERS.search(turn.content) for turn in example.history):
+        return False
+    return not any(
+        _SENTENCE.search(text) or _other_letters(text) >= _OTHER_LETTERS
+        for text in (instruction, context)
     )
 
 
@@ -255,9 +328,12 @@ def _echo(example: Example) -> _Found:
     # Normal forms are equal only where the lengths are near.
     if abs(len(asked) - len(answered)) > 20 + len(answered) // 4:
         return None
-    if asked[:1].casefold() != answered[:1].casefold() and asked[:1].isalnum():
-        return None
-    if normal_form(asked) != normal_form(answered):
+    if asked[:1] != answered[:1]:
+        asked, answered = asked.lstrip(_EDGES), answered.lstrip(_EDGES)
+        if asked[:1].casefold() != answered[:1].casefold():
+            return None
+    asked, answered = asked.strip(_EDGES), answered.strip(_EDGES)
+    if not answered or normal_form(asked) != normal_form(answered):
         return None
     return "leftovers.echo", "`response` is the instruction once more"
 
