@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dollymix import oddities
 from tests.framing.files import merged
@@ -25,6 +27,27 @@ ODD = {
         "é à".encode().decode("latin-1") + "é".encode().decode("latin-1") * 2,
     ],
 }
+
+
+def windows(data):
+    """The bytes as a browser reads Windows-1252: undefined ones as control characters."""
+    return "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in data)
+
+
+ODD["text.mojibake"] += [
+    "cafÃ© crÃ¨me",
+    "Ã©",
+    "Â£5",
+    "itâ€™s",
+    "â€\x9dquotedâ€",
+    "a âœ“ and ðŸ˜€",
+    "3 Ã— 4",
+    "Ð¿Ñ€Ð¸Ð²ÐµÑ‚",
+    *(windows(text.encode()) for text in ("한글", "안녕하세요 여러분", "日本語")),
+    *("안녕하세요 여러분".encode().decode("cp1252", how) for how in ("ignore", "replace")),
+    *(text.encode("euc-kr").decode("latin-1") for text in ("한글", "안녕하세요", "책 나는 간다")),
+    "안녕하세요".encode("euc-kr").decode("cp1252"),
+]
 PLAIN = [
     "한글 텍스트, 그리고 더.",
     "tab\tand\nlines\r\n",
@@ -34,6 +57,11 @@ PLAIN = [
     "漢字 かな 全角！＂",
     "\u200b zero width \u200d and \u200f marks \ufeff",
     "×÷ÂÃ",
+    "« été » – « café… » José’” così…» aquí”… à\xa0la fin\xa0»",
+    "LA MANHÃ… „Â” NÃO ÇÃO “CAFÉ”",
+    "ÀÁÂÃÄÅÆÇÈÉÊË créée 20°C ±5 ½ ¿Qué? ¡Él!",
+    "가·나·다 ±3℃ ²³ °F 제1·2호",
+    "Größe Übung Ærø ångström İstanbul Łódź",
     "\u3131\u314f",
     "\U0001f1f0\U0001f1f7",
     "\ue000 private \U0010fffd",
@@ -63,6 +91,49 @@ def test_plain_text_has_none():
     data, ends = encoded(PLAIN)
     assert oddities.find(data, ends) == {}
     assert oddities.find(b"", []) == {}
+
+
+def texts_of(value):
+    """Every text in the JSON, once."""
+    if isinstance(value, str):
+        return {value}
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set().union(*map(texts_of, inner))
+
+
+LIKELY = st.text(
+    alphabet=st.sampled_from(
+        "aA \n가\x80\x9d\xa0\xa9\xb0\xb1\xb4\xbb\xbfÀÂÃÇÈÑßàâéêíðôþ€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ·×"
+    )
+)
+
+
+@given(LIKELY | st.text().map(lambda text: windows(text.encode())))
+def test_the_search_in_the_bytes_misses_no_misread_text(text):
+    data, ends = encoded([text])
+    found = "text.mojibake" in oddities.find(data, ends).get(0, [])
+    assert found == oddities._is_mojibake(text)
+
+
+@pytest.mark.parametrize("bait", ["Ã", "â€", "é…»", "Ð¿", "³ª", "ÇÑ", "à", "ê°", "Â", "°Ã"])
+def test_long_baits_take_no_time(bait):
+    data, ends = encoded([bait * (100_000 // len(bait))])
+    oddities.find(data, ends)
+
+
+def test_real_sets_have_three_misread_texts(shared):
+    names = {
+        "sharegpt/lf_kto_en_demo.json": 2,
+        "sharegpt/sharegpt92k_sample_700.json": 1,
+        "alpaca_en/axolotl_alpaca_fr_head.jsonl": 0,
+        "alpaca_ko/ko_alpaca_data.12761.json": 0,
+        "korquad1/KorQuAD_v1.0_dev.json": 0,
+    }
+    for name, count in names.items():
+        data = (shared / "data" / name).read_bytes()
+        parts = data.splitlines() if name.endswith(".jsonl") else [data]
+        texts = texts_of([json.loads(part) for part in parts])
+        assert sum(map(oddities._is_mojibake, texts)) == count, name
 
 
 def test_several_flags_in_one_line_and_one_in_several():

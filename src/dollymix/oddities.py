@@ -11,7 +11,7 @@ line with a candidate is decoded and looked at closely.
 | `text.bidi_control` | an embedding, override or isolate that turns text round |
 | `text.tag_char` | invisible tag characters |
 | `text.noncharacter` | a code point that is no character |
-| `text.mojibake` | UTF-8 that was read as Latin-1 |
+| `text.mojibake` | UTF-8 that was read as Latin-1 or Windows-1252, EUC-KR that was read so |
 """
 
 from __future__ import annotations
@@ -30,18 +30,49 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _TAG = re.compile("[\U000e0000-\U000e007f]")
 _NONCHARACTER = re.compile("[\ufffe\uffff\U0001fffe\U0001ffff]")
-_MOJIBAKE = re.compile("(?:[\xc2-\xf4][\x80-\xbf]{1,3}){2,}")
+# The characters of Windows-1252 that stand where Latin-1 has control characters, by their bytes;
+# and what is read for a byte that goes on with a character of UTF-8.
+_WINDOWS = {
+    code: byte
+    for byte in range(0x80, 0xA0)
+    for code in map(ord, bytes([byte]).decode("cp1252", "ignore"))
+}
+_ON = f"[\x80-\xbf{''.join(map(chr, _WINDOWS))}]"
+# A closing mark may stand behind a capital letter, or one in quotes; these are no signs then.
+_CLOSES = "[\xbb\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u203a]"
+_SURELY_UTF8 = re.compile(
+    f"[\xc2\xc3](?!{_CLOSES}){_ON}|(?<![A-Z\"'(\xab\u2018\u201c\u201e])[\xc2\xc3]{_CLOSES}"
+    f"|\xe2(?:[\u20ac\x80]|{_ON}{{2}})|\xf0{_ON}{{3}}"
+    f"|[\xe0-\xef](?:[\x80-\x9f]{_ON}|{_ON}[\x80-\x9f])"
+)
+# One of these alone may be an accented letter and its punctuation; two are not.
+_PERHAPS_UTF8 = re.compile(
+    f"(?:[\xc2-\xdf]{_ON}|[\xe0-\xef]{_ON}{{2}}|[\xf0-\xf4]{_ON}{{3}}){{2,}}"
+)
+# Two syllables of EUC-KR, of which one has a sign that is no letter, and one a letter.
+_PERHAPS_EUC_KR = re.compile("(?:[\xb0-\xc8][\xa1-\xfe]){2,}")
+_SIGN = re.compile("[\xa1-\xbf]")
+_LETTER = re.compile("[\xc0-\xfe]")
 _decode = msgspec.json.Decoder(Dolly).decode
 
 
 def _is_mojibake(text: str) -> bool:
-    for found in _MOJIBAKE.finditer(text):
-        try:
-            found[0].encode("latin-1").decode("utf-8")
-        except UnicodeError:
-            continue
-        return True
-    return False
+    return (
+        _SURELY_UTF8.search(text) is not None
+        or any(_is_utf8(found[0]) for found in _PERHAPS_UTF8.finditer(text))
+        or any(
+            _SIGN.search(found[0]) and _LETTER.search(found[0])
+            for found in _PERHAPS_EUC_KR.finditer(text)
+        )
+    )
+
+
+def _is_utf8(read: str) -> bool:
+    try:
+        read.translate(_WINDOWS).encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return False
+    return True
 
 
 class _Oddity(NamedTuple):
@@ -57,6 +88,27 @@ def _patterns(*patterns: bytes) -> dict[int, re.Pattern[bytes]]:
     return {pattern[0]: re.compile(pattern, re.DOTALL) for pattern in patterns}
 
 
+# Every text that is taken for misread has a letter of Latin-1, encoded with this first byte, where
+# one of these stands: further bytes of UTF-8 (two, or one and the next character), or EUC-KR.
+_ENCODED_ON = (
+    rb"(?:\xc2[\x80-\xbf]|\xe2(?:\x80[\x93-\xba]|\x82\xac|\x84\xa2)|\xc5[\x92\x93\xa0\xa1\xb8\xbd\xbe]"
+    rb"|\xc6\x92|\xcb[\x86\x9c])"
+)
+_ENCODED_SIGN, _ENCODED_FIRST = rb"\xc2[\xb0-\xbf]", rb"(?:\xc2[\xb0-\xbf]|\xc3[\x80-\x88])"
+_ENCODED_SECOND = rb"(?:\xc2[\xa1-\xbf]|\xc3[\x80-\xbe])"
+_MOJIBAKE = b"".join(
+    (
+        b"\xc3" rb"(?:[\x82\x83]", _ENCODED_ON,
+        rb"|\xa2(?:\xe2\x82\xac|\xc2\x80|", _ENCODED_ON, _ENCODED_ON, rb")",
+        rb"|\xb0", _ENCODED_ON, _ENCODED_ON,
+        rb"|[\xa0-\xaf](?:\xc2[\x80-\x9f]|", _ENCODED_ON, rb"\xc2[\x80-\x9f])",
+        rb"|[\x84-\xb4]", _ENCODED_ON, rb"(?:", _ENCODED_ON, rb"){0,2}\xc3[\x82-\xb4]", _ENCODED_ON,
+        rb"|[\x80-\x88]", _ENCODED_SECOND, _ENCODED_FIRST, _ENCODED_SECOND,
+        rb"|[\x80-\xbe](?<=\xc2[\xb0-\xbf]..)", _ENCODED_FIRST, _ENCODED_SECOND,
+        rb"|[\x80-\x88](?<=\xc2[\xb0-\xbf]\xc2[\xa1-\xbf]..)", _ENCODED_SECOND,
+        rb"|[\x80-\xbe](?<=\xc2[\xb0-\xbf]\xc2[\xa1-\xbf]\xc2[\xb0-\xbf]..))",
+    )
+)  # fmt: skip
 _ODDITIES = (
     _Oddity(
         "text.control_char",
@@ -82,7 +134,7 @@ _ODDITIES = (
     ),
     _Oddity(
         "text.mojibake",
-        _patterns(b"\xc3[\x82-\xb4](?:\xc2[\x80-\xbf]){1,3}\xc3[\x82-\xb4]\xc2"),
+        _patterns(_MOJIBAKE),
         _is_mojibake,
     ),
 )
