@@ -112,7 +112,7 @@ LIKELY = st.text(
 def test_the_search_in_the_bytes_misses_no_misread_text(text):
     data, ends = encoded([text])
     found = "text.mojibake" in oddities.find(data, ends).get(0, [])
-    assert found == oddities._is_mojibake(text)
+    assert found == oddities.is_misread(text)
 
 
 @pytest.mark.parametrize("bait", ["Ã", "â€", "é…»", "Ð¿", "³ª", "ÇÑ", "à", "ê°", "Â", "°Ã"])
@@ -133,7 +133,7 @@ def test_real_sets_have_three_misread_texts(shared):
         data = (shared / "data" / name).read_bytes()
         parts = data.splitlines() if name.endswith(".jsonl") else [data]
         texts = texts_of([json.loads(part) for part in parts])
-        assert sum(map(oddities._is_mojibake, texts)) == count, name
+        assert sum(map(oddities.is_misread, texts)) == count, name
 
 
 def test_several_flags_in_one_line_and_one_in_several():

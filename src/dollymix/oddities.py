@@ -37,17 +37,17 @@ _WINDOWS = {
     for byte in range(0x80, 0xA0)
     for code in map(ord, bytes([byte]).decode("cp1252", "ignore"))
 }
-_ON = f"[\x80-\xbf{''.join(map(chr, _WINDOWS))}]"
+READ_ON = f"[\x80-\xbf{''.join(map(chr, _WINDOWS))}]"
 # A closing mark may stand behind a capital letter, or one in quotes; these are no signs then.
 _CLOSES = "[\xbb\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u203a]"
 _SURELY_UTF8 = re.compile(
-    f"[\xc2\xc3](?!{_CLOSES}){_ON}|(?<![A-Z\"'(\xab\u2018\u201c\u201e])[\xc2\xc3]{_CLOSES}"
-    f"|\xe2(?:[\u20ac\x80]|{_ON}{{2}})|\xf0{_ON}{{3}}"
-    f"|[\xe0-\xef](?:[\x80-\x9f]{_ON}|{_ON}[\x80-\x9f])"
+    f"[\xc2\xc3](?!{_CLOSES}){READ_ON}|(?<![A-Z\"'(\xab\u2018\u201c\u201e])[\xc2\xc3]{_CLOSES}"
+    f"|\xe2(?:[\u20ac\x80]|{READ_ON}{{2}})|\xf0{READ_ON}{{3}}"
+    f"|[\xe0-\xef](?:[\x80-\x9f]{READ_ON}|{READ_ON}[\x80-\x9f])"
 )
 # One of these alone may be an accented letter and its punctuation; two are not.
 _PERHAPS_UTF8 = re.compile(
-    f"(?:[\xc2-\xdf]{_ON}|[\xe0-\xef]{_ON}{{2}}|[\xf0-\xf4]{_ON}{{3}}){{2,}}"
+    f"(?:[\xc2-\xdf]{READ_ON}|[\xe0-\xef]{READ_ON}{{2}}|[\xf0-\xf4]{READ_ON}{{3}}){{2,}}"
 )
 # Two syllables of EUC-KR, of which one has a sign that is no letter, and one a letter.
 _PERHAPS_EUC_KR = re.compile("(?:[\xb0-\xc8][\xa1-\xfe]){2,}")
@@ -56,7 +56,8 @@ _LETTER = re.compile("[\xc0-\xfe]")
 _decode = msgspec.json.Decoder(Dolly).decode
 
 
-def _is_mojibake(text: str) -> bool:
+def is_misread(text: str) -> bool:
+    """True for text that was UTF-8 or EUC-KR, and was read as Latin-1 or Windows-1252."""
     return (
         _SURELY_UTF8.search(text) is not None
         or any(_is_utf8(found[0]) for found in _PERHAPS_UTF8.finditer(text))
@@ -135,7 +136,7 @@ _ODDITIES = (
     _Oddity(
         "text.mojibake",
         _patterns(_MOJIBAKE),
-        _is_mojibake,
+        is_misread,
     ),
 )
 _HIGH = 0xEE

@@ -7,8 +7,8 @@
   direction marks, invisible operators, tags. Joiners (ZWJ, ZWNJ) go only between letters that need
   none (Latin, Hangul, Han, Kana, blanks): those of emoji and of Indic and Arabic script stay. So do
   variation selectors, the tags of a flag, and the fillers of old Hangul.
-* Control characters go, except tab and LF. U+0080 to U+009F stay: they are what is left of text
-  that was misread, which is flagged and never guessed (`text.mojibake`, `text.replacement_char`).
+* Control characters go, except tab and LF. U+0080 to U+009F stay, and in misread text
+  (`text.mojibake`) soft hyphens and what else is a byte of it: that is flagged and never guessed.
 
 `form: nfc` composes, too: decomposed Hangul and accents. It never touches compatibility hanja
 (U+F900 to U+FAFF, whose code point carries the Korean reading), and NFC has nothing to say on ㄱ, ①
@@ -30,16 +30,19 @@ from typing import Literal
 import msgspec
 
 from dollymix.example import Example
+from dollymix.oddities import READ_ON, is_misread
 from dollymix.rewrite import rewritten
 from dollymix.text import composed
 
 _LINE_ENDS = re.compile("[\x0b\x0c\u2028\u2029]")
 _NOTHING = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
+    "[\x00-\x08\x0e-\x1f\x7f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
     "\ufeff\ufff9-\ufffb]+"
     # Tags, but for those of a flag: a black flag, letters, the cancel tag.
     "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]+"
 )
+# Where a sequence of misread UTF-8 still wants a byte, which may be that of a no-break space.
+_WANTS_A_BYTE = re.compile(f"(?:[\xc2-\xdf]|[\xe0-\xef]{READ_ON}|[\xf0-\xf4]{READ_ON}{{2}})\\Z")
 # The characters beside which a joiner means nothing.
 _NEEDS_JOINER = (
     "[^\\s\x00-\u02ff\u1100-\u11ff\u1e00-\u1eff\u2000-\u206f\u3000-\u318f\u3400-\u9fff"
@@ -78,7 +81,10 @@ def _clean(text: str) -> str:
     if "\r" in made:
         made = made.replace("\r\n", "\n").replace("\r", "\n")
     if _ODD.search(made):
-        made = _JOINERS.sub("", _NOTHING.sub("", _LINE_ENDS.sub("\n", made)))
+        made = _NOTHING.sub("", _LINE_ENDS.sub("\n", made))
+        if "\xad" in made and not is_misread(made):
+            made = made.replace("\xad", "")
+        made = _JOINERS.sub("", made)
     if made and (made[0] in _BLANKS or made[-1] in _BLANKS):
         made = _without_edges(made)
     # Joiners that stay are odd, too.
@@ -99,6 +105,8 @@ def _composed(text: str) -> str:
 
 def _without_edges(text: str) -> str:
     stripped = text.strip(_BLANKS)
+    if _ends_misread(text, stripped):
+        stripped += "\xa0"
     if not stripped or text[0] not in _BLANKS:
         return stripped
     indent = text[: len(text) - len(text.lstrip(_BLANKS))].rpartition("\n")[2]
@@ -106,3 +114,11 @@ def _without_edges(text: str) -> str:
         return stripped
     kept = indent + stripped
     return text if kept == text else kept
+
+
+def _ends_misread(text: str, stripped: str) -> bool:
+    """True where a no-break space at the end is the last byte of misread UTF-8: `voilÃ\\xa0`."""
+    behind = len(text) - len(text.lstrip(_BLANKS)) + len(stripped)
+    if not stripped or not text.startswith("\xa0", behind):
+        return False
+    return _WANTS_A_BYTE.search(text, max(0, behind - 3), behind) is not None and is_misread(text)
