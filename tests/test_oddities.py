@@ -1,13 +1,17 @@
 """Odd text is kept letter for letter, flagged in the lineage and counted; other text is not."""
 
 import json
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dollymix import oddities
+from dollymix.example import Example
+from dollymix.steps.normalize import Step
 from tests.framing.files import merged
+from tests.helpers import ORIGIN, merge, read_ledger, write_lines
 from tests.laws.builds import contents
 
 ODD = {
@@ -16,7 +20,10 @@ ODD = {
     "text.not_nfc": [
         "\u1112\u1161\u11ab",  # 한 in jamo
         "e\u0301",
-        "\uf900 豈",
+        "か\u3099",
+        "\u212b \u2126",
+        "\u0651\u064e\u064b",
+        "\ufb2a",
         "a\u0344b",
     ],
     "text.bidi_control": ["a\u202eb", "a\u202ab", "a\u2066b", "\u2069a"],
@@ -49,6 +56,8 @@ ODD["text.mojibake"] += [
     "안녕하세요".encode("euc-kr").decode("cp1252"),
 ]
 PLAIN = [
+    "\uf900 豈 \U0002f800",
+    "ㄱ ① ᄒ Å Ω",
     "한글 텍스트, 그리고 더.",
     "tab\tand\nlines\r\n",
     "back\\slash \\u0000 \\b \\f and \\\\u001b",
@@ -99,6 +108,45 @@ def texts_of(value):
         return {value}
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return set().union(*map(texts_of, inner))
+
+
+# Meetei Mayek, Vai and their kin are passed over, as the source says.
+MARKS = [
+    char
+    for char in map(chr, [*range(0x300, 0xA000), *range(0xFB00, 0x1EFFF)])
+    if not 0xD800 <= ord(char) < 0xE000
+    and (unicodedata.combining(char) or not unicodedata.is_normalized("NFC", "a" + char))
+]
+
+
+@given(st.text(alphabet=st.sampled_from([*MARKS, *"aeo가あक한\u1112\u1161\u11ab\uf900豈"])))
+def test_not_nfc_is_what_nfc_changes(text):
+    data, ends = encoded([text])
+    found = "text.not_nfc" in oddities.find(data, ends).get(0, [])
+    example = Example(instruction="q", context=text, response="a", origin=ORIGIN)
+    without, composed = Step()(example), Step(form="nfc")(example)
+    assert found == (oddities.in_nfc(text) != text)
+    # Blanks at the edges may stand in the way of nothing.
+    if without is example:
+        assert found == (composed is not example)
+
+
+def test_each_mark_is_looked_at():
+    for mark in MARKS:
+        text = f"a{mark} \u1112{mark} {mark}\u0316"
+        data, ends = encoded([text])
+        assert (oddities.find(data, ends) != {}) == (oddities.in_nfc(text) != text), hex(ord(mark))
+
+
+def test_the_warning_goes_when_the_form_is_nfc(place):
+    rows = [{"instruction": text, "output": "a"} for text in ("\uf98e年", "e\u0301", "é", "한글")]
+    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    assert merged(place, data).ledger["sources"]["s"]["warnings"] == {"text.not_nfc": 1}
+    path = write_lines(place / "b.jsonl", rows)
+    sources = f"version: 1\nsources: [{{name: s, files: [{path}]}}]\n"
+    merge(f"{sources}steps: [normalize: {{form: nfc}}]\n", place / "composed")
+    total = read_ledger(place / "composed")["total"]
+    assert (total["changed"], total["warnings"]) == ({"normalize": 1}, {})
 
 
 LIKELY = st.text(

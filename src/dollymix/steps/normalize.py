@@ -12,7 +12,8 @@
 
 `form: nfc` composes, too: decomposed Hangul and accents. It never touches compatibility hanja
 (U+F900 to U+FAFF, whose code point carries the Korean reading), and NFC has nothing to say on ㄱ, ①
-and old Hangul. What it would change, `--dry-run` and the warning `text.not_nfc` tell before.
+and old Hangul. The warning `text.not_nfc` of a build without it counts the examples whose
+instruction, context or response it would compose.
 
     steps: [normalize, {normalize: {form: nfc}}]
 
@@ -30,9 +31,8 @@ from typing import Literal
 import msgspec
 
 from dollymix.example import Example
-from dollymix.oddities import READ_ON, is_misread
+from dollymix.oddities import READ_ON, in_nfc, is_misread
 from dollymix.rewrite import rewritten
-from dollymix.text import composed
 
 _LINE_ENDS = re.compile("[\x0b\x0c\u2028\u2029]")
 _NOTHING = re.compile(
@@ -58,7 +58,6 @@ _BLANKS = (
     " \t\n\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
     "\u200a\u202f\u205f\u3000"
 )
-_COMPATIBILITY = re.compile("([\uf900-\ufaff\U0002f800-\U0002fa1f]+)")
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,12 +93,7 @@ def _clean(text: str) -> str:
 def _composed(text: str) -> str:
     """The text in order, in NFC but for compatibility ideographs; the same object as above."""
     cleaned = _clean(text)
-    if cleaned.isascii():
-        return cleaned
-    made = "".join(
-        piece if number % 2 else composed(piece)
-        for number, piece in enumerate(_COMPATIBILITY.split(cleaned))
-    )
+    made = in_nfc(cleaned)
     return cleaned if made == cleaned else made
 
 
