@@ -269,3 +269,12 @@ def test_what_is_dropped_is_told_without_its_data(tmp_path):
         "personal_data.phone",
         "`response` holds a phone number",
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"kinds": []}, "length >= 1")],
+)
+def test_options_that_would_do_nothing_or_take_all_are_refused(options, words):
+    with pytest.raises(msgspec.ValidationError, match=words):
+        msgspec.convert(options, Step)

@@ -35,7 +35,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
@@ -81,7 +81,15 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """`action`: `flag`, `mask` or `drop`; `kinds`: what is looked for."""
 
     action: Literal["flag", "mask", "drop"] = "flag"
-    kinds: tuple[Kind, ...] = ("resident", "foreigner", "business", "phone", "card", "email", "ip")
+    kinds: Annotated[tuple[Kind, ...], msgspec.Meta(min_length=1)] = (
+        "resident",
+        "foreigner",
+        "business",
+        "phone",
+        "card",
+        "email",
+        "ip",
+    )
 
     def __call__(self, example: Example) -> Example | Verdict:
         """The example, flagged or masked where something was found, or the verdict on it."""
