@@ -98,6 +98,7 @@ PASSED = [
     "+100 200 300", "+5 10 20 30 40", "+345 678 901", "+1000000000", "+1 100 200 3000",
     "1,016.0469088 kg", "016.0469088", "제2010–1234–5678호", "900101 1234560",
     "９００１０１－１２３４５６０",
+    "ISBN 0262033844", "ISBN-10: 0201896834", "0201896834", "amazon.com/dp/0262033844",
     "8.8.8.8", "1.1.1.1", "Chrome/114.0.0.0", "lib==21.10.44.12", "libfoo-21.10.44.12",
     "1612345678901", "0x4111111111111111", "제2010-1234-5678901호",
 ]  # fmt: skip
@@ -133,6 +134,13 @@ def test_a_mask_stands_where_the_number_stood():
     )
     made = Step(action="mask")(example(given)).response
     assert made == "① [PHONE]（집）, [PHONE], [RESIDENT_NUMBER]"
+
+
+def test_numbers_of_a_list_are_all_found():
+    numbers = ("010-1234-5678", "02-123-4567", "+82-10-1234-5678", "211.234.100.5")
+    for between in (",", ", ", "/", ";", "·", "\n"):
+        made = Step(action="mask")(example(between.join(numbers))).response
+        assert made == between.join(["[PHONE]"] * 3 + ["[IP]"])
 
 
 def test_a_bracket_stays_with_what_it_opened():

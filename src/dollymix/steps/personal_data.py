@@ -164,11 +164,11 @@ _COUNTRY = (
     "|2[1-689][0-9]|3[578][0-9]|42[0-9]|5[09][0-9]|6[7-9][0-9]|8[058][0-9]|9[679][0-9])"
 )
 _PHONE = re.compile(
-    f"{_BEFORE}(?<![+.])(?<![0-9],)(?:"
+    f"{_BEFORE}(?<![+.])(?:"
     r"01[016789]\.[0-9]{3,4}\.[0-9]{4}"
     rf"|(?:\(01[016789]\) ?|01[016789](?:\) ?|{_BETWEEN})){_LAST_EIGHT}"
     rf"|(?:\({_AREA}\) ?|{_AREA}(?:\) ?| ?[.-] ?| ))[0-9]{{3,4}}(?: ?[.-] ?| )[0-9]{{4}}"
-    rf"|02[0-9]{{7,8}}"
+    rf"|(?<!/)02[1-9][0-9]{{6,7}}"
     rf"|(?:\+|00)82[ .-]?(?:\(0\)|0)?[ .-]?[0-9]{{1,2}}{_BETWEEN}{_LAST_EIGHT}"
     rf"|82[ .-]?0?10{_BETWEEN}{_LAST_EIGHT}"
     # A country's code by itself, or all digits together: `+100 200 300` is a sum.
@@ -191,6 +191,7 @@ _IPV4 = re.compile(
 )
 _IPV6 = re.compile(f"{_BEFORE}(?<!:)[23][0-9A-Fa-f]{{3}}:[0-9A-Fa-f:]{{6,34}}{_BEHIND}(?!:)")
 _VERSION = re.compile(r"(?i)(?:§|==|\bv|\bver|version|버전|release)[ .:=]{0,2}\Z")
+_BOOK = re.compile(r"(?i)ISBN(?:-10)?[ :]{0,2}\Z")
 _DOMAIN = re.compile(r"@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9@-])")
 _LOCAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._%+-")
 _LONGEST_LOCAL = 64
@@ -273,14 +274,15 @@ def _businesses(text: str, start: int) -> Iterator[_Found]:
 def _phones(text: str, start: int) -> Iterator[_Found]:
     for found in _PHONE.finditer(text, start):
         digits = sum(map(str.isdigit, found[0]))
-        if 9 <= digits <= 15:
+        before = text[max(0, found.start() - _SEEN_BEFORE) : found.start()]
+        if 9 <= digits <= 15 and not _BOOK.search(before):
             yield _Found(found.start(), found.end(), "phone")
 
 
 def _addresses(text: str, start: int) -> Iterator[_Found]:
     for found in (*_IPV4.finditer(text, start), *_IPV6.finditer(text, start)):
         if _is_public(found[0]) and not _VERSION.search(
-            text[max(0, found.start() - 12) : found.start()]
+            text[max(0, found.start() - _SEEN_BEFORE) : found.start()]
         ):
             yield _Found(found.start(), found.end(), "ip")
 
