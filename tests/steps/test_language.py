@@ -1,5 +1,6 @@
 """Texts in other scripts and languages than those that stay."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,3 +85,17 @@ def test_what_comes_first_never_hides_another_language(text):
 @pytest.mark.parametrize("bait", ["a", "`", "$", "\\(", "\\[", "<", "<a", "https://", "\\a", ";\n"])
 def test_long_baits_take_no_time(bait):
     Step()(example(bait * (100_000 // len(bait))))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"share": 5}, "<= 1.0"),
+        ({"share": -1}, ">= 0.0"),
+        ({"least": 0}, ">= 1"),
+        ({"fields": []}, "length >= 1"),
+    ],
+)
+def test_options_that_would_do_nothing_or_take_all_are_refused(options, words):
+    with pytest.raises(msgspec.ValidationError, match=words):
+        msgspec.convert(options, Step)

@@ -112,3 +112,15 @@ def test_a_tokenizer_is_named_relative_to_the_recipe(tmp_path, tokenizer):
             continue
         built = dollymix.merge(recipe, tmp_path / "out", workers=1, allow_empty=True)
         assert built.ledger.total().filtered == {"length/length.too_long": 1}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"response": {"min": 10, "max": 2}}, "`min` is 10, more than `max`, 2"),
+        ({"all": {"max": -1}}, ">= 0"),
+    ],
+)
+def test_options_that_would_do_nothing_or_take_all_are_refused(options, words):
+    with pytest.raises(msgspec.ValidationError, match=words):
+        msgspec.convert(options, Step)

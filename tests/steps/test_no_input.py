@@ -20,16 +20,51 @@ SAID = [
     "<noinput", "No input required.", "입력 없음", "<입력 없음>", "입력이 없습니다.",
     "입력이 필요하지 않습니다.", "입력 필요 없음", "`<노인입력>`", '"<노인입력>"', "<닌입력>",
     "入力なし", "无输入",
+    "＜입력 없음＞", "（入力なし）", "『입력 없음』", "【노인풋】", "《無輸入》",
+    "입력 없음\u200b", "입력\u200b없음", "\ufeff입력 없음",
+    "no_input", "no-input", "<no_input>", "NO_INPUT",
+    "입력: 없음", "입력：없음", "Input: none", "입력값이 없음",
+    "추가 입력 없음", "인풋 없음", "입력 내용 없음",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", [*SAID, "N/A", "None", "없음", "해당 없음", "n/a."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *SAID,
+        "N/A",
+        "None",
+        "없음",
+        "해당 없음",
+        "n/a.",
+        "【無】",
+        "（なし）",
+        "Not applicable",
+        "not-applicable.",
+    ],
+)
 def test_such_a_context_is_emptied(text):
     assert Step()(example(text)) == example("")
 
 
 @pytest.mark.parametrize(
-    "text", ["", "펜이 없습니다.", "NA", "Na", "입력 장치", "no", "noinput 8", "Canada", "없음 2"]
+    "text",
+    [
+        "",
+        "펜이 없습니다.",
+        "NA",
+        "Na",
+        "입력 장치",
+        "no",
+        "noinput 8",
+        "Canada",
+        "없음 2",
+        "input",
+        "입력:",
+        "_",
+        "【】",
+        "입력 없음 2",
+    ],
 )
 def test_another_context_stays(text):
     given = example(text)
@@ -42,7 +77,22 @@ def test_such_a_response_is_filtered(text):
     assert (verdict.outcome, verdict.reason) == ("filtered", "text.no_output")
 
 
-@pytest.mark.parametrize("text", ["None", "없음", "해당 없음", "N/A", "오류 없음", "No", "나트륨"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "None",
+        "없음",
+        "해당 없음",
+        "N/A",
+        "오류 없음",
+        "No",
+        "나트륨",
+        "【無】",
+        "Not applicable",
+        "Output: None",
+        "NA",
+    ],
+)
 def test_what_can_be_an_answer_stays(text):
     given = example(response=text)
     assert Step()(given) is given

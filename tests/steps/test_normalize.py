@@ -38,6 +38,8 @@ def normal(text, **options):
         ("a\u200d 👍", "a 👍"),
         ("\U000e0041숨은\U000e007f", "숨은"),
         ("\u200b \u200b", ""),
+        ("Ã\xa0x\xa0", "Ã\xa0x"),
+        ("À la\xad fin, GRÖ\xadSSE\xa0", "À la fin, GRÖSSE"),
     ],
 )
 def test_it_is_put_in_order(text, made):
@@ -57,6 +59,12 @@ def test_it_is_put_in_order(text, made):
         "年六 \uf98e \uf9d1",
         "葛\U000e0100",
         "Ã©Â\x85 \ufffd Ã\x85",
+        "aquÃ\xad",
+        "aquÃ\xad y allÃ\xad",
+        "í•œêµ\xadì–´",
+        "voilÃ\xa0",
+        "í•œë²\xa0",
+        "ÇÑ±Û\xad",
         "가\tb\n\n나  다",
     ],
 )
@@ -107,6 +115,7 @@ ODD = st.text(
     alphabet=st.one_of(
         st.characters(exclude_categories=["Cs"]),
         st.sampled_from(
+            "Ãê€Ç±"
             "\r\n\t \x00\x0c\x85\xa0\u00ad\u061c\u115f\u200b\u200c\u200d\u200e\u2028\u2060\ufe0f"
             "\ufeff\U000e0041\U000e007f🏴👩🚀अ가나"
         ),

@@ -37,18 +37,47 @@ FOUND = [
     (resident("900101", "123456").replace("-", ""), "resident"),
     (resident("900101", "123456").replace("-", " - "), "resident"),
     ("210305-3123456", "resident"),
+    *(
+        (resident("900101", "123456").replace("-", between), "resident")
+        for between in (" ", "–", "‑", "－", " – ")
+    ),
+    ("９００１０１－１２３４５６８", "resident"),
     (resident("850712", "512345", 13), "foreigner"),
     ("220-81-62517", "business"),
     ("010-1234-5678", "phone"),
     ("01012345678", "phone"),
     ("010 1234 5678", "phone"),
     ("011-123-4567", "phone"),
+    ("(010)1234-5678", "phone"),
+    ("(010) 1234-5678", "phone"),
+    ("010)1234-5678", "phone"),
+    ("010 - 1234 - 5678", "phone"),
+    ("010-1234 5678", "phone"),
+    ("010-12345678", "phone"),
+    ("010.1234.5678", "phone"),
+    ("010–1234–5678", "phone"),
+    ("010\xa01234\xa05678", "phone"),
+    ("０１０－１２３４－５６７８", "phone"),
+    ("０１０１２３４５６７８", "phone"),
+    ("（０２）１２３－４５６７", "phone"),
+    ("82-10-1234-5678", "phone"),
+    ("821012345678", "phone"),
+    ("0082-10-1234-5678", "phone"),
+    ("021234567", "phone"),
+    ("0212345678", "phone"),
     ("02-123-4567", "phone"),
+    ("02 – 123 – 4567", "phone"),
     ("(031) 123-4567", "phone"),
     ("070-1234-5678", "phone"),
     ("+82-10-1234-5678", "phone"),
     ("+82 (0)2 123 4567", "phone"),
     ("+1 (555) 010-4477", "phone"),
+    ("+15550104477", "phone"),
+    ("+33 1 23 45 67 89", "phone"),
+    ("+44 (0)20 7946 0958", "phone"),
+    ("+39 06 1234 5678", "phone"),
+    ("+91\xa012345\xa067890", "phone"),
+    ("+91 1234567890", "phone"),
     ("4111 1111 1111 1111", "card"),
     ("4111-1111-1111-1111", "card"),
     ("4111111111111111", "card"),
@@ -56,6 +85,7 @@ FOUND = [
     ("hong.gildong+a@mail.co.kr", "email"),
     ("hong_1@sub.mail.com", "email"),
     ("93.184.216.34", "ip"),
+    ("211.234.5.6", "ip"),
     ("2606:2800:220:1:248:1893:25c8:1946", "ip"),
 ]
 PASSED = [
@@ -65,6 +95,11 @@ PASSED = [
     "user@example.com", "@handle", "a@b", "f(x) @ g(y)", "3.14159265358979",
     "ISBN 979-11-6254-123-4", "1588-1234", "12345678901234567890",
     "0.1234567890123456", "abc0101234567890def",
+    "+100 200 300", "+5 10 20 30 40", "+345 678 901", "+1000000000", "+1 100 200 3000",
+    "1,016.0469088 kg", "016.0469088", "제2010–1234–5678호", "900101 1234560",
+    "９００１０１－１２３４５６０",
+    "ISBN 0262033844", "ISBN-10: 0201896834", "0201896834", "amazon.com/dp/0262033844",
+    "8.8.8.8", "1.1.1.1", "Chrome/114.0.0.0", "lib==21.10.44.12", "libfoo-21.10.44.12",
     "1612345678901", "0x4111111111111111", "제2010-1234-5678901호",
 ]  # fmt: skip
 
@@ -81,6 +116,36 @@ def test_it_is_found_whole(around, text, kind):
     whole = around.format(text)
     (hit,) = _found(whole, EVERY)
     assert (whole[hit.start : hit.end].strip("("), hit.kind) == (text.strip("("), kind)
+
+
+@pytest.mark.parametrize(
+    "around",
+    ["http://{}/x", "IP={}", "- {}", "IP/{}", "(접속 {})", "host {}:53", "～{}", "주소:{}"],
+)
+def test_an_address_is_found_wherever_it_stands(around):
+    whole = around.format("211.234.100.5")
+    made = Step(action="mask")(example(whole))
+    assert made.response == around.format("[IP]")
+
+
+def test_a_mask_stands_where_the_number_stood():
+    given = (
+        "① ０１０‑１２３４‑５６７８（집）, （０３１）１２３－４５６７, ９００１０１ １２３４５６８"
+    )
+    made = Step(action="mask")(example(given)).response
+    assert made == "① [PHONE]（집）, [PHONE], [RESIDENT_NUMBER]"
+
+
+def test_numbers_of_a_list_are_all_found():
+    numbers = ("010-1234-5678", "02-123-4567", "+82-10-1234-5678", "211.234.100.5")
+    for between in (",", ", ", "/", ";", "·", "\n"):
+        made = Step(action="mask")(example(between.join(numbers))).response
+        assert made == between.join(["[PHONE]"] * 3 + ["[IP]"])
+
+
+def test_a_bracket_stays_with_what_it_opened():
+    made = Step(action="mask")(example("(집 02-123-4567) (02-123-4567) ((02)123-4567)")).response
+    assert made == "(집 [PHONE]) ([PHONE]) ([PHONE])"
 
 
 @pytest.mark.parametrize("text", PASSED)
@@ -139,7 +204,7 @@ def test_kinds_are_chosen():
 PIECES = st.lists(
     st.one_of(
         st.sampled_from([text for text, _ in FOUND]),
-        st.sampled_from(["-", " ", "a", "1", "가", ".", "@", ":", "+", "(", ")", "\n"]),
+        st.sampled_from(["-", " ", "a", "1", "가", ".", "@", ":", "+", "(", ")", "\n", "１", "–"]),
         st.text(alphabet="0123456789-. @a", max_size=20),
     )
 ).map("".join)
@@ -169,6 +234,10 @@ def test_hits_stand_apart_in_any_text(text):
         "1-",
         "1.",
         "010-1234-5678",
+        "０",
+        "０–",
+        "+91 12 ",
+        "00",
         "a@b.",
         "1 ",
         "2001:",
@@ -208,3 +277,12 @@ def test_what_is_dropped_is_told_without_its_data(tmp_path):
         "personal_data.phone",
         "`response` holds a phone number",
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"kinds": []}, "length >= 1")],
+)
+def test_options_that_would_do_nothing_or_take_all_are_refused(options, words):
+    with pytest.raises(msgspec.ValidationError, match=words):
+        msgspec.convert(options, Step)

@@ -44,3 +44,12 @@ steps: [{required_text: {fields: [context]}}]
     assert read_ledger(tmp_path / "out")["total"]["filtered"] == {"required_text/text.blank": 1}
     (row,) = read_dropped(tmp_path / "out")
     assert (row["id"], row["outcome"], row["step"]) == ("a/a.json#1", "filtered", "required_text")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"fields": []}, "length >= 1")],
+)
+def test_options_that_would_do_nothing_or_take_all_are_refused(options, words):
+    with pytest.raises(msgspec.ValidationError, match=words):
+        msgspec.convert(options, Step)

@@ -1,5 +1,6 @@
 """The check of roles: warns where a source asks with its answers, and only there."""
 
+import msgspec
 import pytest
 
 import dollymix
@@ -106,11 +107,33 @@ def test_one_sign_alone_is_none():
     assert step.judge(counts) == []
 
 
-REAL = ("alpaca_ko", "alpaca_en", "chat_misc", "dolly", "korquad1", "korquad2", "sharegpt")
+@pytest.mark.parametrize(
+    ("asked", "asked_back", "is_sure"),
+    [(0, 100, True), (0, 75, True), (15, 75, True), (0, 74, False), (16, 75, False)],
+)
+def test_many_questions_are_enough_by_themselves(asked, asked_back, is_sure):
+    step = roles.Step()
+    counts = dict(zip(step.measures, (100, 0, asked, asked_back, 0, 0), strict=True))
+    assert bool(step.judge(counts)) == is_sure
+    for _, message in step.judge(counts):
+        assert message.startswith(f"its instructions look like answers: {asked_back}% of the resp")
 
 
-def judged(path, options):
-    """What the check says of a real file as these options read it."""
+REAL = (
+    "alpaca_ko",
+    "alpaca_en",
+    "chat_misc",
+    "dolly",
+    "klue",
+    "korquad1",
+    "korquad2",
+    "sharegpt",
+    "squad",
+)
+
+
+def judged(path, options, swapped=False):
+    """What the check says of a real file as these options read it, or the wrong way round."""
     step, found = roles.Step(), []
     for item in dollymix.inspect(path, 400):
         if item.detected is None or (options and "sharegpt" not in item.detected.shapes):
@@ -119,6 +142,10 @@ def judged(path, options):
         for record in item.records:
             parsed = parse_record(item.detected.shapes, record.raw, ORIGIN, options)
             for example in parsed.examples:
+                if swapped:
+                    example = msgspec.structs.replace(
+                        example, instruction=example.response, response=example.instruction
+                    )
                 sums = [a + b for a, b in zip(sums, step.measure(example), strict=True)]
         found += step.judge(dict(zip(step.measures, sums, strict=True)))
     return found
@@ -142,4 +169,22 @@ def test_no_real_set_is_warned_of_as_it_is_mapped(shared, folder):
 def test_real_conversations_the_wrong_way_round_are(shared, name):
     printed = {"roles": {"instruction": ["gpt"], "response": ["human"]}}
     ((code, _),) = judged(shared / "data" / "sharegpt" / name, printed)
+    assert code == "roles.look_swapped"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "korquad1/KorQuAD_v1.0_dev.json",
+        "korquad1/kqma_kor_v1_dev.json",
+        "klue/klue-mrc-v1_train.json",
+        "squad/adversarial_blobAddSent.json",
+        "squad/haystack_small.jsonl",
+        "alpaca_ko/ko_alpaca_data.12761.json",
+        "alpaca_ko/vaiv_instructions_all.jsonl",
+        "chat_misc/lf_lima.json",
+    ],
+)
+def test_real_sets_with_question_and_answer_exchanged_are(shared, name):
+    ((code, _),) = judged(shared / "data" / name, {}, swapped=True)
     assert code == "roles.look_swapped"

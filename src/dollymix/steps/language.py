@@ -20,7 +20,7 @@ import importlib.metadata
 from collections.abc import Callable
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -53,9 +53,9 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     judged; `identifier`: whether to ask the language identifier, too."""
 
     languages: tuple[str, ...] = ("ko",)
-    fields: tuple[Field, ...] = ("response",)
-    share: float = 0.1
-    least: int = 100
+    fields: Annotated[tuple[Field, ...], msgspec.Meta(min_length=1)] = ("response",)
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
+    least: Annotated[int, msgspec.Meta(ge=1)] = 100
     identifier: bool = False
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -23,14 +23,22 @@ from dollymix import tokens
 from dollymix.example import Example
 from dollymix.ledger import Verdict, filtered
 
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
 _FIELDS = ("instruction", "context", "response")
 
 
 class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`min`, `max`: the least and the most that stays; None for no bound."""
 
-    min: int | None = None
-    max: int | None = None
+    min: Count | None = None
+    max: Count | None = None
+
+    def __post_init__(self) -> None:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(
+                f"`min` is {self.min}, more than `max`, {self.max}: nothing would stay"
+            )
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):

@@ -4,7 +4,7 @@ Alpaca sets write out that a task has no input, in many spellings, and so do the
 `<noinput>`, `No input.`, `N/A`, `입력 없음`, even `<노인입력>`. A context that is nothing but
 such a spelling, with or without brackets, quotes and a full stop, becomes empty; a response that is
 nothing but one is filtered. `None`, `없음` and `해당 없음` can be answers, so they count in a
-context alone.
+context alone. `NA` counts in neither: it is sodium, too.
 
     steps: [{no_input: {languages: [en, ko], also: ["자료 없음"]}}]
 
@@ -13,6 +13,7 @@ A context that holds a marked answer is left as it is. Filters: `text.no_output`
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import Literal
 
@@ -20,16 +21,20 @@ import msgspec
 
 from dollymix.example import Example
 from dollymix.ledger import Verdict, filtered
+from dollymix.text import INVISIBLE
 
 Language = Literal["en", "ko", "ja", "zh"]
 
-# Case folded, without blanks. Said of an input, or of an output: nothing else can be meant.
+# As `_key` makes them. Said of an input, or of an output: nothing else can be meant.
 _SAID = {
     "en": (
         "noinput nooutput noinputneeded noinputrequired noinputprovided noinputgiven "
-        "noinputnecessary nooutputneeded nooutputrequired noput emptyinput"
+        "noinputnecessary noinputisneeded noinputisrequired noadditionalinput inputnone "
+        "nooutputneeded nooutputrequired noput emptyinput"
     ),
     "ko": (
+        "추가입력없음 추가입력이없음 추가입력이없습니다 추가입력필요없음 입력값이없음 입력내용없음 "
+        "입력내용이없음 입력내용이없습니다 인풋없음 인풋이없음 인풋이없습니다 노인풋 "
         "입력없음 입력이없음 입력없습니다 입력이없습니다 입력값없음 입력값이없습니다 입력필요없음 "
         "입력이필요없음 입력이필요하지않음 입력이필요하지않습니다 입력이필요없습니다 입력불필요 "
         "노인입력 닌입력 노입력 출력없음 출력이없음 출력이없습니다 출력값없음 무입력 무출력"
@@ -39,12 +44,16 @@ _SAID = {
 }
 # Said of anything: in a context that there is none, in a response perhaps an answer.
 _UNSAID = {
-    "en": "n/a none null nil empty",
+    "en": "n/a notapplicable none null nil empty",
     "ko": "없음 해당없음 해당사항없음",
     "ja": "なし 無し 該当なし",
     "zh": "无 無 没有",
 }
-_EDGES = " \t\r\n<>[](){}\"'`“”‘’「」\\/*_.。!-:,"
+_EDGES = (
+    " \t\r\n<>[](){}\"'`“”‘’\\/*_.。!-:,「」『』【】〔〕〈〉《》＜＞［］（）｛｝＂＇．！－：，、"
+)
+# Blanks, what shows nothing, and what joins words.
+_WITHIN = re.compile(f"[\\s_:：{INVISIBLE}-]+")
 # No spelling is longer, whatever stands round it.
 _LONGEST = 60
 
@@ -83,5 +92,6 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
 
 def _key(text: str) -> str:
-    """Case folded, without blanks and what stands round it."""
-    return "".join(text.strip(_EDGES).casefold().split())
+    """Case folded, without what stands round it, blanks and what joins words."""
+    visible = text.strip(_EDGES + INVISIBLE)
+    return _WITHIN.sub("", visible).casefold()

@@ -5,11 +5,15 @@
 * `personal_data.foreigner`: the same of a foreigner: `[FOREIGNER_NUMBER]`.
 * `personal_data.business`: a Korean business registration number, with hyphens and the checksum:
   `[BUSINESS_NUMBER]`.
-* `personal_data.phone`: a Korean mobile, area or internet number, another country's with `+`:
-  `[PHONE]`.
+* `personal_data.phone`: a Korean mobile, area or internet number, with 82 too; another country's
+  with `+` and its code: `[PHONE]`.
 * `personal_data.card`: a payment card, 15 or 16 digits with Luhn's checksum: `[CARD]`.
 * `personal_data.email`: an e-mail address, but of `example.com` and its kin: `[EMAIL]`.
-* `personal_data.ip`: a public IPv4 or IPv6 address: `[IP]`.
+* `personal_data.ip`: a public IPv4 or IPv6 address: `[IP]`. Not what looks like the number of a
+  version or a chapter: behind such a word or `==`, ending in `.0.0.0`, or below 100 in front with
+  at most one part of two digits or more (`8.8.8.8`, `1.1.1.1`).
+
+Digits may be full-width, and hyphens any of those that are typed (`‐ ‑ ‒ – − －`).
 
     steps: [{personal_data: {action: mask, kinds: [email, phone, resident]}}]
 
@@ -31,7 +35,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
@@ -77,7 +81,15 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """`action`: `flag`, `mask` or `drop`; `kinds`: what is looked for."""
 
     action: Literal["flag", "mask", "drop"] = "flag"
-    kinds: tuple[Kind, ...] = ("resident", "foreigner", "business", "phone", "card", "email", "ip")
+    kinds: Annotated[tuple[Kind, ...], msgspec.Meta(min_length=1)] = (
+        "resident",
+        "foreigner",
+        "business",
+        "phone",
+        "card",
+        "email",
+        "ip",
+    )
 
     def __call__(self, example: Example) -> Example | Verdict:
         """The example, flagged or masked where something was found, or the verdict on it."""
@@ -116,43 +128,79 @@ def _verdict(example: Example, kinds: dict[str, str]) -> Verdict:
     )
 
 
+# Digits, hyphens and blanks as they are typed, and their plain forms: each is one character, so
+# that what is found in the plain form stands at the same place in the text.
+_DIGIT = "[0-9\uff10-\uff19]"
+_HYPHENS = "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
+_PLAIN = {
+    **{0xFF10 + digit: str(digit) for digit in range(10)},
+    **dict.fromkeys(map(ord, _HYPHENS), "-"),
+    0xA0: " ",
+    0x3000: " ",
+    0xFF08: "(",
+    0xFF09: ")",
+    0xFF0B: "+",
+}
 # What may be a number of ours: eight digits or more with up to three separators between, or the
 # beginning of an IP address. One search settles nearly every text.
 _CANDIDATE = re.compile(
-    r"[0-9](?:(?:[ .()-]{0,3}[0-9]){7,}|[0-9]{0,2}(?:\.[0-9]{1,3}){3}"
+    f"{_DIGIT}(?:(?:[ .()\xa0\u3000\uff08\uff09{_HYPHENS}-]{{0,3}}{_DIGIT}){{7,}}"
+    r"|[0-9]{0,2}(?:\.[0-9]{1,3}){3}"
     r"|[0-9A-Fa-f]{3}:[0-9A-Fa-f:]{6,34})"
 )
-_BEFORE = "(?<![0-9A-Za-z_])"
+# A hyphen before a number makes it a part of another where it joins the two.
+_BEFORE = "(?<![0-9A-Za-z_])(?<![0-9A-Za-z_]-)"
 _BEHIND = "(?![0-9A-Za-z_])"
 _REGISTRATION = re.compile(
-    f"{_BEFORE}(?<!-)([0-9]{{2}})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])( ?- ?|)([1-8])([0-9]{{6}})"
+    f"{_BEFORE}([0-9]{{2}})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])( ?- ?| |)([1-8])([0-9]{{6}})"
     f"(?!-){_BEHIND}"
 )
-_BUSINESS = re.compile(f"{_BEFORE}(?<!-)[0-9]{{3}}-[0-9]{{2}}-[0-9]{{5}}(?!-){_BEHIND}")
+_BUSINESS = re.compile(f"{_BEFORE}[0-9]{{3}}-[0-9]{{2}}-[0-9]{{5}}(?!-){_BEHIND}")
+_BETWEEN = "(?: ?- ?| |)"
+_LAST_EIGHT = f"[0-9]{{3,4}}{_BETWEEN}[0-9]{{4}}"
+_AREA = "0(?:2|[3-6][1-5]|70|50[0-9])"
+_COUNTRY = (
+    "(?:1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[146]|9[0-58]"
+    "|2[1-689][0-9]|3[578][0-9]|42[0-9]|5[09][0-9]|6[7-9][0-9]|8[058][0-9]|9[679][0-9])"
+)
 _PHONE = re.compile(
-    f"{_BEFORE}(?<![+.-])(?:"
-    r"01[016789]([ .-]?)[0-9]{3,4}\1[0-9]{4}"
-    r"|\(?0(?:2|[3-6][1-5]|70|50[0-9])(?:\) ?|[ .-])[0-9]{3,4}[ .-][0-9]{4}"
-    r"|\+82[ .-]?(?:\(0\)|0)?[ .-]?[0-9]{1,2}[ .-]?[0-9]{3,4}[ .-]?[0-9]{4}"
-    r"|\+[1-9][0-9]{0,2}(?:[ .-]?(?:\([0-9]{2,5}\)|[0-9]{2,5})){2,4}"
+    f"{_BEFORE}(?<![+.])(?:"
+    r"01[016789]\.[0-9]{3,4}\.[0-9]{4}"
+    rf"|(?:\(01[016789]\) ?|01[016789](?:\) ?|{_BETWEEN})){_LAST_EIGHT}"
+    rf"|(?:\({_AREA}\) ?|{_AREA}(?:\) ?| ?[.-] ?| ))[0-9]{{3,4}}(?: ?[.-] ?| )[0-9]{{4}}"
+    rf"|(?<!/)02[1-9][0-9]{{6,7}}"
+    rf"|(?:\+|00)82[ .-]?(?:\(0\)|0)?[ .-]?[0-9]{{1,2}}{_BETWEEN}{_LAST_EIGHT}"
+    rf"|82[ .-]?0?10{_BETWEEN}{_LAST_EIGHT}"
+    # A country's code by itself, or all digits together: `+100 200 300` is a sum.
+    rf"|\+1[ .-]?(?:\([2-9][0-9]{{2}}\)|[2-9][0-9]{{2}})[ .-]?[0-9]{{3}}[ .-]?[0-9]{{4}}"
+    rf"|\+{_COUNTRY}[1-9][0-9]{{6,13}}"
+    rf"|\+{_COUNTRY}(?<!\+1)[ .-]?\((?:0\)[ .-]?)?[1-9][0-9]{{0,4}}\)?(?:[ .-]?[0-9]{{2,5}}){{1,5}}"
+    rf"|\+{_COUNTRY}(?<!\+1)[ .-]0?[1-9][0-9]{{0,4}}(?:[ .-]?[0-9]{{2,5}}){{1,5}}"
     rf")(?![.-]?[0-9]){_BEHIND}"
 )
 _CARD = re.compile(
-    f"{_BEFORE}(?<![.-])(?:"
+    f"{_BEFORE}(?<!\\.)(?:"
     r"[2-69][0-9]{3}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}"
     r"|3[47][0-9]{2}([ -])[0-9]{6}\2[0-9]{5}"
     r"|(?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|35[0-9]{2}|6[0245][0-9]{2})[0-9]{12}"
     r"|3[47][0-9]{13}"
     rf")(?![.-]?[0-9]){_BEHIND}"
 )
-_IPV4 = re.compile(f"{_BEFORE}(?<![.-])[0-9]{{1,3}}(?:\\.[0-9]{{1,3}}){{3}}(?![.-]?[0-9]){_BEHIND}")
+_IPV4 = re.compile(
+    f"{_BEFORE}(?<!\\.)([0-9]{{1,3}})(?:\\.[0-9]{{1,3}}){{3}}(?![.-]?[0-9]){_BEHIND}"
+)
 _IPV6 = re.compile(f"{_BEFORE}(?<!:)[23][0-9A-Fa-f]{{3}}:[0-9A-Fa-f:]{{6,34}}{_BEHIND}(?!:)")
-_VERSION = re.compile(r"(?i)(?:§|\bv|ver|version|버전|release|[/=-])[ .:]{0,2}\Z")
+_VERSION = re.compile(r"(?i)(?:§|==|\bv|\bver|version|버전|release)[ .:=]{0,2}\Z")
+_BOOK = re.compile(r"(?i)ISBN(?:-10)?[ :]{0,2}\Z")
 _DOMAIN = re.compile(r"@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9@-])")
 _LOCAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._%+-")
 _LONGEST_LOCAL = 64
 _RESERVED = re.compile(r"(?i)@(?:.*\.)?(?:example(?:\.com|\.org|\.net|\.co\.kr)?|test|invalid)\Z")
-_SEEN_BEFORE = 2
+# A sign or a bracket may open a number; what stands before that is looked at, too.
+_OPENS_BEFORE = 2
+_SEEN_BEFORE = 14
+_SEEN_BEHIND = 2
+_NOUGHTS = ["0", "0", "0"]
 _UNCHECKED_SINCE = "201001"
 
 
@@ -162,11 +210,16 @@ def _found(text: str, wanted: frozenset[str]) -> list[_Found]:
     if "email" in wanted and "@" in text:
         found += _emails(text)
     for candidate in _CANDIDATE.finditer(text):
-        start = max(0, candidate.start() - _SEEN_BEFORE)
-        # One character behind is seen, so that a number which goes on is none.
-        end = min(len(text), candidate.end() + _SEEN_BEFORE)
+        first = max(0, candidate.start() - _SEEN_BEFORE)
+        # Two characters behind are seen, so that a number which goes on is none.
+        piece = text[first : candidate.end() + _SEEN_BEHIND].translate(_PLAIN)
+        start = max(0, candidate.start() - _OPENS_BEFORE - first)
         for find in _FINDERS:
-            found += (hit for hit in find(text, start, end) if hit.kind in wanted)
+            found += (
+                _Found(hit.start + first, hit.end + first, hit.kind)
+                for hit in find(piece, start)
+                if hit.kind in wanted
+            )
     if len(found) < 2:
         return found
     apart: list[_Found] = []
@@ -188,47 +241,48 @@ def _emails(text: str) -> Iterator[_Found]:
             yield _Found(start, found.end(), "email")
 
 
-def _registrations(text: str, start: int, end: int) -> Iterator[_Found]:
-    for found in _REGISTRATION.finditer(text, start, end):
+def _registrations(text: str, start: int) -> Iterator[_Found]:
+    for found in _REGISTRATION.finditer(text, start):
         year, month, day, hyphen, century, rest = found.groups()
         digits = year + month + day + century + rest
         weighted = sum(int(digits[at]) * (2 + at % 8) for at in range(12)) % 11
         is_foreigner = century in "5678"
         checked = ((13 if is_foreigner else 11) - weighted) % 10 == int(digits[12])
         born_now = century in "3478"
-        unchecked = bool(hyphen) and born_now and year + month + day >= _UNCHECKED_SINCE
+        unchecked = "-" in hyphen and born_now and year + month + day >= _UNCHECKED_SINCE
         # Those of the twenty-first century are of its first years.
         if (checked and (not born_now or year < "40")) or (unchecked and year < "40"):
             yield _Found(found.start(), found.end(), "foreigner" if is_foreigner else "resident")
 
 
-def _cards(text: str, start: int, end: int) -> Iterator[_Found]:
-    for found in _CARD.finditer(text, start, end):
+def _cards(text: str, start: int) -> Iterator[_Found]:
+    for found in _CARD.finditer(text, start):
         digits = [int(char) for char in found[0] if char.isdigit()]
         doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
         if (sum(doubled) + sum(digits[-1::-2])) % 10 == 0 and len(set(digits)) > 1:
             yield _Found(found.start(), found.end(), "card")
 
 
-def _businesses(text: str, start: int, end: int) -> Iterator[_Found]:
-    for found in _BUSINESS.finditer(text, start, end):
+def _businesses(text: str, start: int) -> Iterator[_Found]:
+    for found in _BUSINESS.finditer(text, start):
         digits = [int(char) for char in found[0] if char != "-"]
         weighted = sum(a * b for a, b in zip(digits, (1, 3, 7, 1, 3, 7, 1, 3, 5), strict=False))
         if any(digits) and (weighted + digits[8] * 5 // 10 + digits[9]) % 10 == 0:
             yield _Found(found.start(), found.end(), "business")
 
 
-def _phones(text: str, start: int, end: int) -> Iterator[_Found]:
-    for found in _PHONE.finditer(text, start, end):
+def _phones(text: str, start: int) -> Iterator[_Found]:
+    for found in _PHONE.finditer(text, start):
         digits = sum(map(str.isdigit, found[0]))
-        if 9 <= digits <= 15:
+        before = text[max(0, found.start() - _SEEN_BEFORE) : found.start()]
+        if 9 <= digits <= 15 and not _BOOK.search(before):
             yield _Found(found.start(), found.end(), "phone")
 
 
-def _addresses(text: str, start: int, end: int) -> Iterator[_Found]:
-    for found in (*_IPV4.finditer(text, start, end), *_IPV6.finditer(text, start, end)):
+def _addresses(text: str, start: int) -> Iterator[_Found]:
+    for found in (*_IPV4.finditer(text, start), *_IPV6.finditer(text, start)):
         if _is_public(found[0]) and not _VERSION.search(
-            text[max(0, found.start() - 12) : found.start()]
+            text[max(0, found.start() - _SEEN_BEFORE) : found.start()]
         ):
             yield _Found(found.start(), found.end(), "ip")
 
@@ -238,12 +292,15 @@ def _is_public(said: str) -> bool:
         address = ipaddress.ip_address(said)
     except ValueError:
         return False
-    # Numbers of chapters and versions are made of small numbers.
-    small = address.version == 4 and sum(len(part) > 1 for part in said.split(".")) < 2
-    return address.is_global and not address.is_multicast and not small
+    if address.version == 6:
+        return address.is_global and not address.is_multicast
+    # Numbers of chapters and versions are made of small numbers, or end in noughts.
+    parts = said.split(".")
+    small = len(parts[0]) < 3 and sum(len(part) > 1 for part in parts) < 2
+    return address.is_global and not address.is_multicast and not small and parts[1:] != _NOUGHTS
 
 
-_FINDERS: tuple[Callable[[str, int, int], Iterator[_Found]], ...] = (
+_FINDERS: tuple[Callable[[str, int], Iterator[_Found]], ...] = (
     _registrations,
     _cards,
     _businesses,

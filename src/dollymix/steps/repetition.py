@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -33,6 +33,7 @@ from dollymix.ledger import Verdict, filtered
 from dollymix.prose import without_code
 
 Field = Literal["instruction", "context", "response"]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 _RUN = 5
 _LONGEST_WORD = 30
@@ -45,11 +46,11 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     often a run of words must stand to count; `least`: how many words a text must have to be
     judged."""
 
-    fields: tuple[Field, ...] = ("response",)
-    lines: float = 0.5
-    ngrams: float = 0.5
-    times: int = 4
-    least: int = 20
+    fields: Annotated[tuple[Field, ...], msgspec.Meta(min_length=1)] = ("response",)
+    lines: Share = 0.5
+    ngrams: Share = 0.5
+    times: Annotated[int, msgspec.Meta(ge=2)] = 4
+    least: Annotated[int, msgspec.Meta(ge=1)] = 20
 
     def __call__(self, example: Example) -> Example | Verdict:
         """The example as it is, or the verdict that a field repeats itself."""
@@ -87,7 +88,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Of what stands so often all but the first are repeats; and words of equal runs are equal one
         by one, so that three of the five will do.
         """
-        repeats = self.ngrams * len(words) * (self.times - 1) / max(self.times, 1)
+        repeats = self.ngrams * len(words) * (self.times - 1) / self.times
         if len(words) - distinct < repeats:
             return False
         thirds = len(set(zip(words, words[2:], words[4:], strict=False)))

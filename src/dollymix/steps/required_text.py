@@ -10,7 +10,7 @@ Filters: `text.blank`.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -24,7 +24,7 @@ Field = Literal["instruction", "context", "response", "category"]
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`fields`: those that must not be blank."""
 
-    fields: tuple[Field, ...] = ("instruction", "response")
+    fields: Annotated[tuple[Field, ...], msgspec.Meta(min_length=1)] = ("instruction", "response")
 
     def __call__(self, example: Example) -> Example | Verdict:
         """The example as it is, or the verdict that a field is blank."""

@@ -11,8 +11,9 @@ model to ask. Three signs are counted over a source's examples, each by how the 
 
     steps: [roles]
 
-Nothing is changed. With two signs or more the build warns, `roles.look_swapped`, and says what it
-saw; the counts are in the ledger under `measures`. Swap with the format's own option.
+Nothing is changed. With two signs or more, or where three quarters of the responses ask and next to
+no instruction does, the build warns, `roles.look_swapped`, and says what it saw; the counts are in
+the ledger under `measures`. Swap with the format's own option.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ _LEAST_EXAMPLES = 20
 _LONGER_SHARE = 0.6
 _TIMES = 2
 _SHARE = 0.05
+# So many questions are enough by themselves: a reading set's responses are short, swapped or not.
+_SURE_TIMES = 5
+_SURE_SHARE = 0.75
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,7 +70,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def judge(self, counts: dict[str, int]) -> list[tuple[str, str]]:
-        """A warning where two of the three signs are seen, with what was seen."""
+        """A warning where two of the three signs are seen, or one surely, with what was seen."""
         total, longer, asked, asked_back, answered, answers = counts.values()
         if total < _LEAST_EXAMPLES:
             return []
@@ -83,7 +87,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             (_is_more(answered, answers, total), openers),
         ]
         seen = [what for is_seen, what in signs if is_seen]
-        if len(seen) < 2:
+        surely_asks = asked_back >= _SURE_TIMES * asked and asked_back >= _SURE_SHARE * total
+        if len(seen) < 2 and not surely_asks:
             return []
         message = f"its instructions look like answers: {'; '.join(seen)}. Are the roles swapped?"
         return [("roles.look_swapped", message)]
