@@ -206,7 +206,8 @@ def _window(text: str, answer: _Part, budget: _Budget) -> tuple[_Window, bool]:
         return window, False
     part, cuts = core, outline.cuts
     while True:
-        grown = _largest(outline, _grown(cuts, part, core, budget), budget)
+        candidates = _Candidates(cuts, _grown(cuts, part, core, budget), core)
+        grown = _largest(outline, candidates, budget)
         if grown is not None:
             part, window = grown
             if budget.is_half_used(window.begin, window.end):
@@ -218,39 +219,45 @@ def _window(text: str, answer: _Part, budget: _Budget) -> tuple[_Window, bool]:
         cuts = finer
 
 
-class _Candidate(NamedTuple):
-    """Units of the context, and their end without the blanks."""
+class _Candidates(NamedTuple):
+    """Ever larger parts, each between two cuts of those numbers."""
 
-    part: _Part
-    end: int
+    cuts: _Cuts
+    numbers: list[tuple[int, int]]
+    core: _Part
+
+    def part(self, at: int) -> _Part:
+        return self.cuts.between(*self.numbers[at])
+
+    def end(self, at: int) -> int:
+        """Its end without the blanks behind it."""
+        return max(self.cuts.ends[self.numbers[at][1]], self.core.end)
 
 
-def _grown(cuts: _Cuts, part: _Part, core: _Part, budget: _Budget) -> list[_Candidate]:
+def _grown(cuts: _Cuts, part: _Part, core: _Part, budget: _Budget) -> list[tuple[int, int]]:
     """Ever larger units that fit, about: those that hold a part, and then one more each time, on
     the side that has less so far."""
     begins, ends = cuts
     first, last = cuts.around(part)
-    begin, end = begins[first], max(ends[last], core.end)
-    if not budget.is_within(begin, end):
+    if not budget.is_within(begins[first], max(ends[last], core.end)):
         return []
-    found = [_Candidate(cuts.between(first, last), end)]
+    found = [(first, last)]
     while True:
         left, right = (first - 1, last), (first, last + 1)
         is_left = budget.has_less_before(begins[first], core, begins[last])
         for low, high in (left, right) if is_left else (right, left):
             if low < 0 or high == len(begins):
                 continue
-            end = max(ends[high], core.end)
-            if budget.is_within(begins[low], end):
+            if budget.is_within(begins[low], max(ends[high], core.end)):
                 first, last = low, high
-                found.append(_Candidate(cuts.between(low, high), end))
+                found.append((low, high))
                 break
         else:
             return found
 
 
 def _largest(
-    outline: _Outline, candidates: list[_Candidate], budget: _Budget
+    outline: _Outline, candidates: _Candidates, budget: _Budget
 ) -> tuple[_Part, _Window] | None:
     """The largest of ever larger candidates that fits by itself. Header rows or fences that it has
     lost come with it where one that begins in the same block then fits; fences only where they
@@ -267,19 +274,23 @@ def _largest(
 
 
 def _last_that_fits(
-    outline: _Outline, candidates: list[_Candidate], budget: _Budget, *, is_full: bool
+    outline: _Outline, candidates: _Candidates, budget: _Budget, *, is_full: bool
 ) -> tuple[_Part, _Window] | None:
     def window(at: int) -> _Window:
-        part, end = candidates[at]
-        return outline.framed(part.begin, end, is_full=is_full)
+        part = _Part(candidates.part(at).begin, candidates.end(at))
+        return outline.framed(outline.without_edges(part, candidates.core), is_full=is_full)
 
     def is_too_long(at: int) -> bool:
         return not budget.holds(window(at).of(outline.text))
 
-    last = len(candidates) - 1
-    if last >= 0 and is_too_long(last):
-        last = bisect_left(range(last), True, key=is_too_long) - 1
-    return None if last < 0 else (candidates[last].part, window(last))
+    last = len(candidates.numbers) - 1
+    if last < 0:
+        return None
+    largest = window(last)
+    if budget.holds(largest.of(outline.text)):
+        return candidates.part(last), largest
+    last = bisect_left(range(last), True, key=is_too_long) - 1
+    return None if last < 0 else (candidates.part(last), window(last))
 
 
 def _finer(outline: _Outline, cuts: _Cuts, part: _Part, reach: _Part) -> _Cuts | None:
@@ -319,6 +330,7 @@ class _Kind(Enum):
 
 _TABLE = (_Kind.ROW, _Kind.SEPARATOR)
 _CODE = (_Kind.CODE, _Kind.CLOSING)
+_OPENERS = (_Kind.HEADING, _Kind.OPENING)
 _WHOLE = (*_TABLE, _Kind.OPENING, _Kind.CLOSING)
 
 
@@ -354,17 +366,28 @@ class _Outline(NamedTuple):
         end = _trimmed(self.text, last.end, part.end) if last.kind in _WHOLE else part.end
         return _Part(begin, end)
 
-    def framed(self, begin: int, end: int, *, is_full: bool) -> _Window:
+    def without_edges(self, part: _Part, core: _Part) -> _Part:
+        """The part without the fence that ends a block before it begins, and without a heading or a
+        fence at its end; the core stays."""
+        begin, end = part
+        first, last = self.line(begin), self.line(end - 1)
+        if first.kind is _Kind.CLOSING and first.end <= core.begin:
+            begin = first.end
+        while last.kind in _OPENERS and core.end <= last.begin:
+            end = max(_trimmed(self.text, last.begin, begin), core.end)
+            last = self.line(end - 1)
+        return _Part(begin, end)
+
+    def framed(self, part: _Part, *, is_full: bool) -> _Window:
         """A part, with a fence where it holds the other one alone; with `is_full` also with both
         fences or the header rows around what it holds of a block."""
-        first, last = self.line(begin), self.line(end - 1)
+        first, last = self.line(part.begin), self.line(part.end - 1)
         head, is_code = first.head, first.kind in _CODE
-        is_inside = is_code and last.kind is _Kind.CODE and last.head == head
         if head is None or not (is_full or is_code):
-            return _Window(begin, end, "", last.tail)
-        if is_inside and not is_full:
-            return _Window(begin, end)
-        return _Window(begin, end, self.text[slice(*head)], last.tail)
+            return _Window(*part, "", last.tail)
+        if not is_full and last.kind is _Kind.CODE and last.head == head:
+            return _Window(*part)
+        return _Window(*part, self.text[slice(*head)], last.tail)
 
 
 @lru_cache(maxsize=2)
@@ -455,13 +478,9 @@ def _ends(text: str, begins: list[int], first: int) -> list[int]:
     return [first, *(_trimmed(text, at, before) for before, at in pairwise(begins))]
 
 
-def _before_lines(outline: _Outline, begin: int, end: int) -> Iterator[int]:
-    """The lines of a part; a heading stays with what follows, and a fence with its code."""
-    first, last = bisect_left(outline.begins, begin), bisect_right(outline.begins, end)
-    for at in range(max(first, 1), last):
-        above, line = outline.lines[at - 1], outline.lines[at]
-        if above.kind not in (_Kind.HEADING, _Kind.OPENING) and line.kind is not _Kind.CLOSING:
-            yield line.begin
+def _before_lines(outline: _Outline, begin: int, end: int) -> list[int]:
+    begins = outline.begins
+    return begins[bisect_left(begins, begin) : bisect_right(begins, end)]
 
 
 _BLANKS = re.compile(r"\s+")
