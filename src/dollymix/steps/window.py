@@ -70,7 +70,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if budget.is_within(0, len(context)):
             return example
         answer = answer_span(example)
-        window, fits = _window(context, _Part(*(answer or _first(context))), budget)
+        window, fits = _window(context, _Part(*answer) if answer else None, budget)
         where = answer[0] - window.begin + len(window.head) if answer else None
         flags = example.flags if fits else (*example.flags, "window.exceeded")
         text = window.of(context)
@@ -193,14 +193,15 @@ class _Cuts(NamedTuple):
 # --- growing ---
 
 
-def _window(text: str, answer: _Part, budget: _Budget) -> tuple[_Window, bool]:
-    """The largest window around the answer that fits, or the smallest one; whether it fits.
+def _window(text: str, answer: _Part | None, budget: _Budget) -> tuple[_Window, bool]:
+    """The largest window around the answer that fits, or the smallest one; whether it fits. Without
+    an answer it is that around the first character.
 
     It grows by whole blocks, lines and sentences. Where that leaves more than half unused, the
     units next to it are taken apart: into lines, or else words, or else characters.
     """
     outline = _outline(text)
-    core = outline.whole(answer)
+    core = outline.whole(answer or outline.first())
     window = _Window(*core)
     if not budget.holds(window.of(text)):
         return window, False
@@ -301,7 +302,8 @@ def _finer(outline: _Outline, cuts: _Cuts, part: _Part, reach: _Part) -> _Cuts |
         first, last = max(first - 1, 0), min(last + 1, len(cuts.begins) - 1)
     low, high = cuts.between(first, last)
     left = _Part(max(low, reach.begin), part.begin)
-    right = _Part(part.end, min(high, reach.end))
+    blanks = _BLANKS.match(outline.text, reach.end)  # they do not count at the end
+    right = _Part(part.end, min(high, blanks.end() if blanks else reach.end))
     known = cuts.begins[first : last + 1]
     for places in (_before_lines, _before_words, _before_characters):
         found = {*places(outline, *left), *places(outline, *right)}.difference(known)
@@ -331,7 +333,8 @@ class _Kind(Enum):
 _TABLE = (_Kind.ROW, _Kind.SEPARATOR)
 _CODE = (_Kind.CODE, _Kind.CLOSING)
 _OPENERS = (_Kind.HEADING, _Kind.OPENING)
-_WHOLE = (*_TABLE, _Kind.OPENING, _Kind.CLOSING)
+_FENCES = (_Kind.OPENING, _Kind.CLOSING)
+_WHOLE = (*_TABLE, *_FENCES)
 
 
 class _Line(NamedTuple):
@@ -353,17 +356,28 @@ class _Outline(NamedTuple):
     cuts: _Cuts
 
     def line(self, at: int) -> _Line:
-        return self.lines[bisect_right(self.begins, at) - 1]
+        return self.lines[max(bisect_right(self.begins, at) - 1, 0)]
 
     def between(self, begin: int, end: int) -> list[_Line]:
         """The lines of a part."""
         return self.lines[bisect_right(self.begins, begin) - 1 : bisect_left(self.begins, end)]
 
+    def first(self) -> _Part:
+        """The first character behind blanks and fences."""
+        for line in self.lines:
+            if line.kind not in _FENCES and not self.text[line.begin : line.end].isspace():
+                return _first_character(self.text, line.begin)
+        return _first_character(self.text, 0)
+
     def whole(self, part: _Part) -> _Part:
         """The part, and all of the rows and fences in which it begins and ends."""
-        first, last = self.line(part.begin), self.line(max(part.begin, part.end - 1))
-        begin = first.begin if first.kind in _WHOLE else part.begin
-        end = _trimmed(self.text, last.end, part.end) if last.kind in _WHOLE else part.end
+        begin, end = part
+        first, last = self.line(begin), self.line(end - 1)
+        if first.kind in _WHOLE and begin <= _trimmed(self.text, first.end, first.begin):
+            begin = first.begin
+        if last.kind in _WHOLE:
+            behind = _trimmed(self.text, last.end, last.begin)
+            end = max(end, behind) if end - 1 <= behind else end
         return _Part(begin, end)
 
     def without_edges(self, part: _Part, core: _Part) -> _Part:
@@ -373,7 +387,7 @@ class _Outline(NamedTuple):
         first, last = self.line(begin), self.line(end - 1)
         if first.kind is _Kind.CLOSING and first.end <= core.begin:
             begin = first.end
-        while last.kind in _OPENERS and core.end <= last.begin:
+        while last.kind in _OPENERS and begin < last.begin >= core.end:
             end = max(_trimmed(self.text, last.begin, begin), core.end)
             last = self.line(end - 1)
         return _Part(begin, end)
@@ -484,6 +498,7 @@ def _before_lines(outline: _Outline, begin: int, end: int) -> list[int]:
 
 
 _BLANKS = re.compile(r"\s+")
+_VISIBLE = re.compile(r"\S")
 
 
 def _before_words(outline: _Outline, begin: int, end: int) -> Iterator[int]:
@@ -501,7 +516,7 @@ def _before_characters(outline: _Outline, begin: int, end: int) -> Iterator[int]
 def _pieces(outline: _Outline, begin: int, end: int) -> Iterator[tuple[int, int]]:
     """The parts of lines there that may be cut inside, without the blanks at their ends."""
     for line in outline.between(begin, end):
-        if line.kind in (_Kind.PROSE, _Kind.CODE):
+        if line.kind not in _WHOLE:
             behind = _trimmed(outline.text, line.end, line.begin)
             yield max(begin, line.begin), min(end, behind)
 
@@ -546,15 +561,15 @@ def _flags_before(text: str, at: int) -> int:
     return at - begin
 
 
-def _first(text: str) -> _Part:
-    """The first character of a text."""
-    begin = len(text) - len(text.lstrip())
-    if begin == len(text):
+def _first_character(text: str, at: int) -> _Part:
+    """The first character behind blanks, with the marks that belong to it."""
+    found = _VISIBLE.search(text, at)
+    if found is None:
         return _Part(0, 0)
-    end = begin + 1
+    end = found.end()
     while end < len(text) and not text[end].isspace() and _is_joined(text, end):
         end += 1
-    return _Part(begin, end)
+    return _Part(found.start(), end)
 
 
 def _trimmed(text: str, at: int, least: int) -> int:
