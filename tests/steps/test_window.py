@@ -1,6 +1,7 @@
 """A window holds the answer, fits, and is cut where a text may be cut."""
 
 import json
+import time
 from pathlib import Path
 
 import msgspec
@@ -91,6 +92,7 @@ CUTS = {
     "one long word": ("가나다라마바사", "라", 3, "다라마"),
     "full-width marks need no blanks": ("앞이다。「뒤だ！」답か？끝", "답", 7, "답か？끝"),
     "marks of one end": ("가나？！다라。。。마바", "다", 8, "다라。。。마바"),
+    "a quotation mark stays with its mark": ("「가나。」\n다라", "나", 5, "「가나。」"),
     "a full stop between Hangul syllables": ("앞이다.답은이다.뒤이다", "답", 6, "답은이다."),
     "no end inside numbers and names": ("3.14 a.b 답이.b다 5.가", "답", 8, "답이.b다"),
     "a word of marks that belong together": ("가나e\u0301라마", "나", 3, "가나"),
@@ -125,6 +127,15 @@ def test_the_window_is_cut_where_a_text_may_be_cut(case):
     made = around(context, answer, characters=characters)
     assert (made.context, made.flags) == (expected, ())
     assert made.context.startswith(answer, made.answer_start)
+
+
+@pytest.mark.parametrize("unit", ["。", "가", "。」", "| ", "```\n", "#", "\n", "🇰"])
+def test_a_long_run_takes_no_longer_than_its_length(unit):
+    context = "답 " + unit * 200_000 + " 끝"
+    started = time.process_time()
+    made = Step(characters=100)(example(context, "끝", len(context) - 1))
+    assert time.process_time() - started < 5
+    assert made.context.startswith("끝", made.answer_start)
 
 
 def test_a_context_that_fits_is_the_same_object():

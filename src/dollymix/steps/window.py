@@ -7,9 +7,10 @@ A whole page is longer than most models read, and what a trainer cuts off blindl
 
 The window grows on both sides of the answer by whole blocks, lines and sentences, as long as it
 fits; it never cuts the answer or the row of a Markdown table, and a table whose head lies outside
-keeps its header rows where they fit. A fenced block of code is taken whole; where that is too long,
-by lines between its fences, or by lines alone where the fences do not fit. Where a sentence is so
-long that less than half of the window would be used, it is cut between words, and a word between
+keeps its header rows where they fit. A fenced block of code is taken whole. Where that is too long
+it is cut between its lines, and what is left stands between its two fences; or without both, where
+the window is all inside the block and the fences would leave less than half of it. Where whole
+sentences use less than half of the window, the next one is cut between words, and a word between
 characters. `answer_start` is carried. An example without a place of its answer keeps the head of
 its context. A context that fits is not touched. Only the context is measured: instruction and
 response come on top; special tokens are not counted.
@@ -452,7 +453,7 @@ def _head(text: str, above: _Line, kind: _Kind, begin: int) -> _Part | None:
         return _Part(above.begin, above.end) if above.kind is _Kind.OPENING else above.head
     if kind not in _TABLE or above.kind not in _TABLE or text.endswith("\n\n", 0, begin):
         return None
-    if kind is _Kind.ROW and above.kind is _Kind.SEPARATOR and above.head is not None:
+    if above.kind is _Kind.SEPARATOR and above.head and above.head.end == above.begin:
         return _Part(above.head.begin, above.end)
     if kind is _Kind.SEPARATOR and above.head is None:
         return _Part(above.begin, above.end)
@@ -465,7 +466,7 @@ _SENTENCE = re.compile(
     r"""[.!?…。！？｡]
     (?: (?<=[^\d\s].) ["'”’」』》〉)\]）］】]* \s+ (?=\S)
       | (?<=[가-힣]\.) (?=[가-힣])
-      | (?<=[。！？｡]) [。！？｡]* ["'”’」』》〉)\]）］】]* \s* (?=[^\s。！？｡])
+      | (?<=[。！？｡]) (?<![。！？｡]{2}) [。！？｡]*+ ["'”’」』》〉)\]）］】]*+ \s*+ (?=[^.!?…])
     )""",
     re.VERBOSE,
 )
@@ -555,8 +556,9 @@ def _is_flag(character: str) -> bool:
 
 
 def _flags_before(text: str, at: int) -> int:
+    """How many letters of flags stand before a place, of at most a hundred."""
     begin = at
-    while begin and _is_flag(text[begin - 1]):
+    while begin > max(at - 100, 0) and _is_flag(text[begin - 1]):
         begin -= 1
     return at - begin
 
