@@ -134,7 +134,7 @@ def test_a_long_run_takes_no_longer_than_its_length(unit):
     context = "답 " + unit * 200_000 + " 끝"
     started = time.process_time()
     made = Step(characters=100)(example(context, "끝", len(context) - 1))
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 20
     assert made.context.startswith("끝", made.answer_start)
 
 
