@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from dollymix.errors import RecipeError
 from dollymix.example import Example
 from dollymix.ledger import Verdict
+from dollymix.markup import blocks
 from dollymix.steps.html import Step, has_markup
 from tests.helpers import (
     ORIGIN,
@@ -63,6 +64,8 @@ WIKI = """<!DOCTYPE html>
 <div>원본 주소 "<a>https://ko.wikipedia.org/w/index.php?title=가나&amp;oldid=1</a>"</div>
 <div><div><a>분류</a>: <ul><li><a>나라</a></li></ul></div></div>
 <div><h2>둘러보기 메뉴</h2></div></body></html>"""
+
+WIKI_TEXT = "# 가나\n\n가나는 나라이다.\n\n## 역사\n\n길다.\n\n## 각주\n\n1. 책"
 
 TABLE = "<table><tr><th>가</th><th>나</th></tr><tr><td>다</td><td>라</td></tr></table>"
 
@@ -144,8 +147,113 @@ FORMS = {
     "unclosed": ("<p>가<p>나<ul><li>다<li>라", "가\n\n나\n\n- 다\n- 라"),
     "control characters": ("<p>가\x01나\x0b다</p>", "가\x01나\x0b다"),
     "attributes": ("<p class='a>b' title=\"<b>\">가</p>", "가"),
-    "wiki page": (WIKI, "# 가나\n\n가나는 나라이다.\n\n## 역사\n\n길다.\n\n## 각주\n\n1. 책"),
+    "brackets in a quoted value": ('<p title="x <b> y">글</p>', "글"),
+    "tags in a quoted value": (
+        '글 <a href="x" title="<b>굵은</b> 제목">링크</a> 뒤',
+        "글 링크 뒤",
+    ),
+    "code in prose": (
+        "HTML의 `<p>` 태그는 <b>문단</b>, ``<br> ` &amp;`` 는 &amp;",
+        "HTML의 `<p>` 태그는 문단, ``<br> ` &amp;`` 는 &",
+    ),
+    "backquotes on a page": ("<p>가 `<b>나</b>` 다</p>", "가 `나` 다"),
+    "words that are no attributes": (
+        "<i>if</i> a <b and c> d <b == c> <b hidden>then</b> <a data-x>e</a><br clear>",
+        "if a <b and c> d <b == c> then e\n",
+    ),
+    "expressions that are raised": (
+        "<p>x<sup>n+1</sup> 2<sup>10n</sup> 10<sup>-12.5</sup> (a+b)<sup>2</sup> "
+        "e<sup>iπ</sup></p>",
+        "x^(n+1) 2^(10n) 10^-12.5 (a+b)^2 e^(iπ)",
+    ),
+    "letters that are raised": (
+        "<p>3<sup>rd</sup> n<sup>th</sup> Ca<sup>2+</sup> M<sup>me</sup> (몰수)<sup>1</sup></p>",
+        "3rd nth Ca2+ Mme (몰수)1",
+    ),
+    "numbers below zero": ("<ol start='-5'><li>가</li><li>나</li></ol>", "-5. 가\n-4. 나"),
+    "a character section": (
+        "<p>가<![CDATA[<b> & &amp; 나]]>다</p>",
+        "가<b> & &amp; 나다",
+    ),
+    "a character section without end": ("<p>가<![CDATA[나> 다</p>", "가<![CDATA[나> 다"),
+    "private characters and a character section": (
+        "<p>\U000f0000가<![CDATA[나]]>다</p>",
+        "\U000f0000가나다",
+    ),
+    "a heading that is no table of contents": (
+        "<h2>Contents</h2><ul><li>1 battery</li><li>2 cables</li></ul><p>end</p>",
+        "## Contents\n\n- 1 battery\n- 2 cables\n\nend",
+    ),
+    "a heading without contents": ("<h2>목차</h2><p>가</p>", "## 목차\n\n가"),
+    "a table of contents alone": (
+        "<h2>목차</h2><ul><li><a><span>1</span> <span>역사</span></a></li></ul><p>가</p>",
+        "가",
+    ),
+    "letters in a list": ("<ul><li>v</li><li>d</li><li>e</li></ul>", "- v\n- d\n- e"),
+    "template links in a table": (
+        "<table><tr><td>가</td><td><ul><li>v</li><li>d</li><li>e</li></ul></td></tr></table>",
+        "가",
+    ),
+    "template links on a wiki page": (
+        WIKI.replace("<p>길다.</p>", "<ul><li>v</li><li>d</li><li>e</li></ul><p>길다.</p>"),
+        WIKI_TEXT,
+    ),
+    "an index": ("<p>f<sup>[n]</sup>(x), g<sup>[<i>n</i>]</sup>(x)</p>", "f[n](x), g[n](x)"),
+    "letters as a reference on a wiki page": (WIKI.replace("[1]", "[n]"), WIKI_TEXT),
+    "reference marks": (
+        "<p>가<sup>[주 1]</sup><sup>[note 12]</sup><sup>[<a>출처 필요</a>]</sup>나"
+        "<sup>[1,2]</sup></p>",
+        "가나",
+    ),
+    "a word in a heading": ("<h2>How to [edit]</h2>", "## How to [edit]"),
+    "an arrow in an item": ("<ol><li>↑ 위로</li></ol>", "1. ↑ 위로"),
+    "wiki page": (WIKI, WIKI_TEXT),
 }
+
+
+# Elements that are not closed: what they become.
+UNCLOSED = {
+    "a formula": (
+        "<p>수식 <math alttext='x'><mi>x</mi> 는 변수다.</p><p>다음</p>",
+        "수식 $x$ 는 변수다.\n\n다음",
+    ),
+    "a formula with a note": (
+        "<p>수식 <math><semantics><mi>x</mi><annotation>x</annotation> 는 변수다.</p><p>다음</p>",
+        "수식 $x$ 는 변수다.\n\n다음",
+    ),
+    "a formula without elements": ("<p><math alttext='x'>가</p><p>나</p>", "가\n\n나"),
+    "a formula up to another": (
+        "<p><math alttext='x'>가</p><p>나 <math alttext='y'><mi>y</mi></math></p>",
+        "가\n\n나 $y$",
+    ),
+    "a formula round a paragraph": ("<math alttext='x'><p>가</p></math>나", "가\n\n나"),
+    "noscript": ("<p>가 <noscript>나</p><p>다</p>", "가 나\n\n다"),
+    "a picture": ("<p>가 <svg>나</p><p>다</p>", "가 나\n\n다"),
+    "a style": ("<p>a <style>변수다.</p><p>다음</p>", "a 변수다.\n\n다음"),
+    "a script": ("<p>a <script>가</p><p>나</p><script>x()</script>", "a 가\n\n나"),
+    "a script that is closed at once": ("<p>가<script src='x'/>나</p>", "가나"),
+    "a string in a script": (
+        "<p>가</p><script>write('<script src=x><\\/script>')</script><p>나</p>",
+        "가\n\n나",
+    ),
+    "a frame": ("<p>가 <iframe>나</p><p>다</p>", "가 나\n\n다"),
+    "a title": ("<title>가<p>나</p>", "가\n\n나"),
+    "a template": ("<p>가 <template>나</p><p>다</p>", "가 나\n\n다"),
+    "navigation": ("<nav>가<p>나</p>", "가\n\n나"),
+    "a field": ("<textarea><b>가</b><p>나</p>", "가\n\n나"),
+    "a head": ("<html><head><title>가</title><body><p>나</p>", "나"),
+    "brackets": ("<ruby>漢<rp>(<rt>한<rp>)</ruby> 뒤", "漢(한) 뒤"),
+    "a reading": ("<ruby>漢<rp>(<rt>한<rp>) 뒤의 글", "漢(한)) 뒤의 글"),
+    "a block in what is skipped": ("<noscript><div></noscript>가", "가"),
+    "columns": ("<table><colgroup>가<tr><td>나</td></tr></table>", "가\n\n나"),
+}
+
+
+@pytest.mark.parametrize("case", UNCLOSED)
+def test_an_unclosed_element_swallows_nothing(case):
+    source, expected = UNCLOSED[case]
+    made = Step()(example("답", context=source))
+    assert (made.context, made.flags) == (expected, ())
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -157,6 +265,20 @@ def test_a_form_in_markdown(form):
 def test_text_has_no_signs_of_headings_code_and_formulas():
     source = "<h2>가</h2><ul><li>나</li></ul><pre>b</pre><math alttext='x'><mi>x</mi></math>"
     assert converted(source, to="text") == "가\n\n- 나\n\nb\n\nx"
+
+
+def test_a_bar_in_a_cell_is_escaped_in_markdown_alone():
+    source = "<table><tr><td>x|y</td><td>z</td></tr><tr><td>a\\|b</td></tr></table><p>a\\|b</p>"
+    assert converted(source) == "| x\\|y | z |\n| --- | --- |\n| a\\\\|b |  |\n\na\\|b"
+    assert converted(source, to="text") == "| x|y | z |\n| --- | --- |\n| a\\|b |  |\n\na\\|b"
+
+
+def test_a_cell_of_no_rows_spans_its_section():
+    source = (
+        "<table><tbody><tr><td rowspan='0'>가</td><td>나</td></tr><tr><td>다</td></tr></tbody>"
+        "<tbody><tr><td>라</td><td>마</td></tr></tbody></table>"
+    )
+    assert converted(source) == "| 가 | 나 |\n| --- | --- |\n|  | 다 |\n| 라 | 마 |"
 
 
 def test_a_cell_that_spans_may_be_repeated():
@@ -203,6 +325,8 @@ def test_malformed_spans_lose_no_text(tag):
         "<가나>",
         "`<b>` 는?\n```html\n<p>가</p>\n```",
         "email <kim@example.com>",
+        "if a <b and c> d then",
+        "`<p>` 는 문단, `&amp;` 는 &",
         "<b",
         "",
     ],
@@ -223,6 +347,9 @@ def test_other_fields_are_left_as_they_are():
     assert Step()(given_) is given_
     assert Step(fields=("instruction",))(given_).instruction == "는 무엇?"
 
+
+FIRST_CELL = "<table><tr><th>h</th><th>k</th></tr><tr><td>"
+BEHIND = "</td><td>x</td></tr></table>"
 
 # The answer: what stands before and behind it, itself, and what it becomes.
 ANSWERS = {
@@ -276,6 +403,41 @@ ANSWERS = {
         "이다</p>",
         "$x$",
     ),
+    "a list in a first cell": (FIRST_CELL, "<ul><li>가</li><li>나</li></ul>", BEHIND, "가 / 나"),
+    "an item in a first cell": (FIRST_CELL + "<ul>", "<li>가</li>", "</ul>" + BEHIND, "가"),
+    "a heading in a first cell": (FIRST_CELL, "<h3>가</h3>", BEHIND, "가"),
+    "code in a first cell": (FIRST_CELL, "<pre>가</pre>", BEHIND, "가"),
+    "code in a last cell": (
+        FIRST_CELL + "x</td><td>",
+        "<pre>가</pre>",
+        "</td></tr></table>",
+        "가",
+    ),
+    "a table in a first cell": (
+        FIRST_CELL,
+        "<table><tr><td>가</td><td>나</td></tr></table>",
+        BEHIND,
+        "가 나",
+    ),
+    "a heading in an item": ("<ul><li>", "<h3>가</h3>", "</li></ul>", "### 가"),
+    "an item of an item": ("<ul><li><ul>", "<li>가</li>", "</ul></li></ul>", "- 가"),
+    "a part of a cell with a backslash": (
+        "<table><tr><td>가</td><td>a\\|",
+        "b",
+        "</td></tr></table>",
+        "b",
+    ),
+    "a part with a backslash": ("<p>a", "\\|b", " c</p>", "\\|b"),
+    "a part that begins with a bar": (
+        "<table><tr><td>가</td><td>a",
+        "|b",
+        "</td></tr></table>",
+        "|b",
+    ),
+    "a raised expression": ("<p>식 ", "x<sup>n+1</sup>", " 뒤</p>", "x^(n+1)"),
+    "what is raised alone": ("<p>식 x<sup>", "n+1", "</sup> 뒤</p>", "n+1"),
+    "a reading": ("<p>앞 ", "<ruby>漢<rt>한</rt></ruby>", " 뒤</p>", "漢(한)"),
+    "behind code": ("`<p>` 와 <b>가</b>, `&lt;", "나", "` <i>다</i>", "나"),
     "no-break spaces": ("<p>가&nbsp;", "\xa0나&nbsp;다", "&nbsp;</p>", "나 다"),
     "beyond U+FFFF": ("<p>👩‍🚀", "😀가", "</p>", "😀가"),
     "text that moves": ("<table><tr><td>1</td><td>2</td></tr>", "가", "</table>", "가"),
@@ -336,6 +498,15 @@ def test_a_response_of_tags_alone_is_filtered():
     verdict = Step()(example("<img>", "<p>가<img></p>", 4))
     assert isinstance(verdict, Verdict)
     assert (verdict.outcome, verdict.step, verdict.reason) == ("filtered", "html", "text.blank")
+
+
+def test_a_reference_mark_alone_is_filtered_as_what_it_is():
+    verdict = Step()(example("<sup>[1]</sup>", "<p>가<sup>[1]</sup></p>", 4))
+    assert isinstance(verdict, Verdict)
+    assert verdict.reason == "text.blank"
+    assert (
+        verdict.message == "`response` is blank without its markup (tags, reference marks, scripts)"
+    )
 
 
 def test_a_page_that_cannot_be_parsed_loses_its_tags_alone():
@@ -459,6 +630,41 @@ def test_any_slice_is_found_or_flagged(source, start, length):
         assert made.flags == ("qa.answer_start_lost",)
     else:
         assert made.context.startswith(made.response, made.answer_start)
+
+
+SKIPPED_NAMES = "head title script style noscript template iframe nav footer svg"
+ALL_NAMES = f"{SKIPPED_NAMES} {SOUP_NAMES} math mi annotation semantics ruby rt rp sup textarea"
+TOKENS = st.lists(
+    st.sampled_from(
+        [f"<{slash}{name}>" for name in ALL_NAMES.split() for slash in ("", "/")]
+        + ["<math alttext='x'>", "<td rowspan=0>", "<script/>", "<br>"]
+    )
+    | st.just("w"),
+    max_size=20,
+).map(lambda tokens: [f" {token}{i} " if token == "w" else token for i, token in enumerate(tokens)])
+
+
+def may_go(tokens, at):
+    """Whether a token stands in an element that is skipped, or written otherwise, and closed."""
+    names = [*SKIPPED_NAMES.split(), "rp", "math", "annotation"]
+    before, behind = "".join(tokens[:at]), "".join(tokens[at:])
+    opened = [name for name in names if re.search(rf"<{name}\b[^>/]*>", before)]
+    return any(f"</{name}>" in behind for name in opened)
+
+
+@given(TOKENS)
+def test_no_word_is_lost_but_in_closed_elements_that_are_skipped(tokens):
+    made = converted("<div>" + "".join(tokens))
+    found = re.findall(r"w\d+", made)
+    for at, token in enumerate(tokens):
+        if token.strip().startswith("w") and not may_go(tokens, at):
+            assert token.strip() in found
+
+
+def test_where_text_did_not_arrive_the_tags_alone_go(monkeypatch):
+    monkeypatch.setitem(blocks._WRITERS, "sup", lambda element, out: None)
+    made = Step()(example("답", context="<p>가<sup>나</sup></p><p>다</p>"))
+    assert (made.context, made.flags) == ("가나\n다", ("html.not_parsed",))
 
 
 def cells_by_hand(rows):

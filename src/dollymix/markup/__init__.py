@@ -1,6 +1,10 @@
 """HTML to Markdown or text, with the place of every part carried along. Knows no example.
 
-source  a page's source in pieces, each run of text marked
-blocks  the parsed page written, one writer for each kind of element
-page    both together: the text, and where each run of the source went
+names    the elements, by what they do
+tags     what is a tag in a source, and its plain form
+skipped  elements that are not written go, those that are never closed swallow nothing
+source   a page's source in pieces, each run of text marked
+marks    the marks, and how they are read again
+blocks   the parsed page written, one writer for each kind of element
+page     all together: the text, and where each run of the source went
 """

@@ -5,20 +5,45 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import chain, groupby
+from itertools import chain, groupby, islice, takewhile
 from typing import Any, NamedTuple
 
-from dollymix.markup.source import BEGIN, BLANK, BLOCK_NAMES, BREAK, END, INLINE, MARK, MARKS
+from dollymix.markup.marks import BEGIN, END, MARK, MARKS
+from dollymix.markup.names import (
+    BLOCK_NAMES,
+    CELLS,
+    HEADINGS,
+    INLINE_NAMES,
+    LISTS,
+    SECTIONS,
+    SKIPPED,
+)
+from dollymix.markup.source import BLANK, BREAK
 
 _WHITE = re.compile(f"[{BLANK}]{{2,}}|[{BLANK[1:]}]")
 
-_EDIT = re.compile(
-    rf"{BEGIN}?\[(?:{MARK}|\s)*(?:편집|원본(?:{MARK}|\s)*편집|edit|edit source|\|)"
-    rf"(?:{MARK}|\s|\||편집|원본|edit|source)*\]{MARK}*\s*$"
+_EDIT_WORDS = (
+    rf"(?:편집|원본(?:{MARK}|\s)*편집|edit|edit source|\|)(?:{MARK}|\s|\||편집|원본|edit|source)*"
 )
-_REFERENCE = re.compile(r"(?:\s*\[[^\[\]]{1,20}\](?:\s*:\s*[\d,\s–-]+)?)+\s*")
-_EXPONENT = re.compile(r"[+−-]?(?:\d{1,6}|[a-zA-Z])")
+_EDIT = re.compile(rf"{BEGIN}?\[(?:{MARK}|\s)*{_EDIT_WORDS}\]{MARK}*\s*$")
+_LINE = r"(?:\s*:\s*[\d,\s–-]+)?"
+_REFERENCE = re.compile(rf"(?:\s*\[[^\[\]]{{1,20}}\]{_LINE})+\s*")
+# The same outside a wiki page, where `[n]` may be an index and `[edit]` a word: with brackets that
+# are runs of their own beside a link, or a number.
+_EDIT_IN_PARTS = re.compile(rf"{BEGIN}?\[{END}(?:{MARK}|\s)*{_EDIT_WORDS}\]{MARK}*\s*$")
+_NUMBERED = re.compile(
+    rf"(?:\s*\[(?:[^\W\d]+\s|주|\*\s)?\d{{1,4}}(?:[,–-]\s?\d{{1,4}})*\]{_LINE})+\s*"
+)
+_REFERENCE_IN_PARTS = re.compile(rf"\s*{BEGIN}\[{END}\s*(?!{BEGIN}[A-Za-z]{END})")
+_CONTENTS_NUMBER = re.compile(rf"\s*{BEGIN}\d[\d.]*{END}\s*{BEGIN}")
+
+_LETTER = "[A-Za-zα-ωΑ-Ω]"
+_POWER = re.compile(r"[+−-]?(?:\d{1,6}(?:\.\d{1,6})?|[a-zA-Z])")
+_TERM = rf"(?:\d+(?:\.\d+)?|{_LETTER})+"
+_EXPRESSION = re.compile(rf"[+−-]?{_TERM}(?:\s?[+−/*·×-]\s?{_TERM})*")
+_BASE = re.compile(rf"(?:\d|{_LETTER})[)\]]?$")
 _ARROW = re.compile(rf"^({MARK}*)↑({MARK}*)\s*")
+_ARROW_ALONE = re.compile(rf"^({BEGIN})↑({END})\s*")
 _DISPLAY_STYLE = re.compile(r"\{\\(?:display|text)style\s*(.*)\}", re.DOTALL)
 _CONTENTS = ("목차", "Contents")
 # View, discuss, edit, history: the links of a navigation box to its own template.
@@ -26,14 +51,18 @@ _TEMPLATE_LINKS = ("vdeh", "vde", "vte")
 
 
 class Form(NamedTuple):
-    """What is written. `lines`: the line ends of the source are kept."""
+    """What is written. `lines`: the line ends of the source are kept. `is_wiki`: a wiki page, of
+    which wiki boilerplate goes. `left_out`: what was not written, on purpose."""
 
     markdown: bool
     repeat: bool
     lines: bool
+    is_wiki: bool
+    left_out: list[str]
 
 
 def squeezed(text: str) -> str:
+    """The text with each run of blanks as one, and none at its edges."""
     return _WHITE.sub(" ", text).strip(" ")
 
 
@@ -85,20 +114,13 @@ class Blocks:
         return [line for _, text in self.blocks for line in text.split("\n") if line]
 
 
-_NOT_WRITTEN = "head title script style noscript template iframe nav footer svg rp colgroup col"
-_SKIPPED = frozenset(_NOT_WRITTEN.split())
-_HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
-_CELLS = frozenset(("td", "th"))
-_SECTIONS = frozenset(("tbody", "thead", "tfoot"))
-_TABLE_PARTS = _CELLS | _SECTIONS | {"tr"}
-_LISTS = frozenset(("ul", "ol", "menu", "dir"))
 _OWN = (
-    _SKIPPED | _HEADINGS | _TABLE_PARTS | _LISTS
-    | {"br", "table", "li", "pre", "math", "sup", "rt", "dt", "dd"}
+    HEADINGS | CELLS | SECTIONS | LISTS
+    | {"tr", "br", "table", "li", "pre", "math", "sup", "rt", "dt", "dd"}
 )  # fmt: skip
 _PLAIN_BLOCKS = BLOCK_NAMES - _OWN
 # Elements that change nothing of what stands in them: gone before the tree is walked.
-TRANSPARENT = sorted(set(INLINE.partition("math ")[0].split()) - _OWN)
+TRANSPARENT = sorted(INLINE_NAMES - _OWN - SKIPPED)
 
 
 def flow(element: Any, out: Blocks) -> None:
@@ -123,10 +145,6 @@ def _write(child: Any, out: Blocks) -> None:
         flow(child, out)
 
 
-def _skip(_: Any, out: Blocks) -> None:
-    """Nothing of it is written."""
-
-
 def _line_break(_: Any, out: Blocks) -> None:
     out.line.append(BREAK)
 
@@ -141,26 +159,43 @@ def _inline(element: Any, out: Blocks) -> str:
 def _heading(element: Any, out: Blocks) -> None:
     out.close()
     whole = _inline(element, out)
-    text = _EDIT.sub("", whole).rstrip()
-    if text == whole and MARKS.sub("", text) in _CONTENTS:
-        out.at_contents = True
-        return
+    text = (_EDIT if out.form.is_wiki else _EDIT_IN_PARTS).sub("", whole).rstrip()
+    out.form.left_out.append(whole[len(text) :])
     if not text:
         return
     signs = "#" * int(element.tag[1]) + " "
     out.add("", signs + text if out.form.markdown and not out.in_cell else text)
+    out.at_contents = text == whole and MARKS.sub("", text) in _CONTENTS
 
 
 def _raised(element: Any, out: Blocks) -> None:
     """A reference mark goes; a power is written as one."""
     content = "".join(element.itertext())
-    text = MARKS.sub("", content)
-    if _REFERENCE.fullmatch(text):
+    if _is_reference(content, out.form):
+        out.form.left_out.append(content)
         return
     before = MARKS.sub("", out.line[-1][-4:]) if out.line else ""
-    if before[-1:].isalnum() and _EXPONENT.fullmatch(text):
+    text = MARKS.sub("", content)
+    if _POWER.fullmatch(text) and (before[-1:].isalnum() or _BASE.search(before)):
         out.line.append("^")
+    elif _is_expression(text) and _BASE.search(before):
+        out.line.append("^(")
+        flow(element, out)
+        out.line.append(")")
+        return
     flow(element, out)
+
+
+def _is_reference(content: str, form: Form) -> bool:
+    text = MARKS.sub("", content)
+    if not _REFERENCE.fullmatch(text):
+        return False
+    return bool(form.is_wiki or _NUMBERED.fullmatch(text) or _REFERENCE_IN_PARTS.match(content))
+
+
+def _is_expression(text: str) -> bool:
+    """Whether more than letters is raised: `n+1`, `10n`, not the `rd` of `3rd`."""
+    return bool(_EXPRESSION.fullmatch(text)) and not (text.isascii() and text.isalpha())
 
 
 def _reading(element: Any, out: Blocks) -> None:
@@ -172,17 +207,12 @@ def _reading(element: Any, out: Blocks) -> None:
 
 def _formula(element: Any, out: Blocks) -> None:
     notes = element.findall(".//annotation")
-    if notes:
-        text = squeezed("".join(notes[-1].itertext()))
-    elif element.get("alttext"):
-        text = element.get("alttext")
-    else:
-        text = squeezed("".join(element.itertext()))
+    whole = "".join(element.itertext())
+    text = squeezed("".join(notes[-1].itertext())) if notes else element.get("alttext")
     if not text:
+        out.line.append(squeezed(whole))
         return
-    if not notes and not element.get("alttext"):
-        out.line.append(text)
-        return
+    out.form.left_out.append(whole)
     marks = MARKS.findall(text)
     tex = MARKS.sub("", text)
     styled = _DISPLAY_STYLE.fullmatch(tex)
@@ -230,10 +260,12 @@ def _line_block(element: Any, out: Blocks) -> None:
 
 def _list(element: Any, out: Blocks) -> None:
     out.close()
-    if out.at_contents and _is_contents(element):
+    if out.at_contents and _is_contents(element, out.form):
         out.at_contents = False
+        out.form.left_out.extend((out.blocks.pop()[1], *element.itertext()))
         return
-    if len(element) <= 4 and _letters(element) in _TEMPLATE_LINKS:
+    if len(element) <= 4 and _is_template_links(element, out.form):
+        out.form.left_out.extend(element.itertext())
         return
     lines: list[str] = []
     number = int(element.get("start") or 1) if element.tag == "ol" else None
@@ -252,8 +284,17 @@ def _list(element: Any, out: Blocks) -> None:
         out.add("list", "\n".join(lines))
 
 
-def _is_contents(element: Any) -> bool:
-    return _letters(element)[:1].isdigit()
+def _is_contents(element: Any, form: Form) -> bool:
+    """Whether a list behind its heading is a table of contents: its numbers stand alone."""
+    if form.is_wiki:
+        return _letters(element)[:1].isdigit()
+    return bool(_CONTENTS_NUMBER.match("".join(element.itertext())))
+
+
+def _is_template_links(element: Any, form: Form) -> bool:
+    if _letters(element) not in _TEMPLATE_LINKS:
+        return False
+    return form.is_wiki or next(element.iterancestors(*CELLS), None) is not None
 
 
 def _letters(element: Any) -> str:
@@ -274,8 +315,10 @@ def _item(content: Any, sign: str, out: Blocks) -> list[str]:
     if not lines:
         return []
     if "↑" in lines[0]:
-        lines[0] = _ARROW.sub(r"\1\2", lines[0])
+        arrow = _ARROW if out.form.is_wiki else _ARROW_ALONE
+        lines[0] = arrow.sub(r"\1\2", lines[0])
         if len(lines) == 1 and not MARKS.sub("", lines[0]):
+            out.form.left_out.extend(lines)
             return []
     if out.in_cell:
         return lines
@@ -351,7 +394,7 @@ def _rows(element: Any, out: Blocks) -> Iterator[list[Any]]:
         out.line.append(element.text)
     for child in element:
         tag = child.tag
-        if tag in _CELLS:
+        if tag in CELLS:
             loose.append(child)
         else:
             out.close()
@@ -360,7 +403,7 @@ def _rows(element: Any, out: Blocks) -> Iterator[list[Any]]:
                 loose = []
             if tag == "tr":
                 yield _cells_of(child, out)
-            elif tag in _SECTIONS:
+            elif tag in SECTIONS:
                 yield from _rows(child, out)
             else:
                 _write(child, out)
@@ -376,7 +419,7 @@ def _cells_of(row: Any, out: Blocks) -> list[Any]:
     if row.text and row.text.strip():
         out.line.append(row.text)
     for child in row:
-        if child.tag in _CELLS:
+        if child.tag in CELLS:
             cells.append(child)
         else:
             _write(child, out)
@@ -405,6 +448,20 @@ def _span_of(cell: Any, name: str) -> int:
     return max(1, min(int(value), 1000))
 
 
+def _height_of(cell: Any, rows: list[list[Any]], number: int) -> int:
+    """How many rows a cell takes, no more than there are; `rowspan=0`, those of its section."""
+    left = len(rows) - number
+    if cell.get("rowspan") != "0":
+        return min(_span_of(cell, "rowspan"), left)
+    section = _section_of(cell)
+    below = islice(rows, number, number + 1000)
+    return sum(1 for _ in takewhile(lambda row: not row or _section_of(row[0]) is section, below))
+
+
+def _section_of(cell: Any) -> Any:
+    return cell.getparent().getparent()
+
+
 def _grid(rows: list[list[Any]], out: Blocks) -> list[list[str]]:
     """The texts by row and column, spans resolved. Columns in which no cell begins are left out."""
     placed: list[_Cell] = []
@@ -416,7 +473,7 @@ def _grid(rows: list[list[Any]], out: Blocks) -> list[list[str]]:
             while taken.get(column, 0):
                 column += 1
             width = _span_of(cell, "colspan")
-            height = min(_span_of(cell, "rowspan"), len(rows) - number)
+            height = _height_of(cell, rows, number)
             placed.append(_Cell(_cell_text(cell, out), number, column, height, width))
             if height > 1:
                 new.update((at, height) for at in range(column, column + width))
@@ -451,7 +508,8 @@ def _filled(placed: list[_Cell], height: int, *, repeat: bool) -> list[list[str]
 
 
 def _cell_text(cell: Any, out: Blocks) -> str:
-    return " / ".join(_lines(cell, True, out)).replace("|", "\\|")
+    text = " / ".join(_lines(cell, True, out))
+    return text.replace("|", "\\|") if out.form.markdown else text
 
 
 def _lines(element: Any, in_cell: bool, out: Blocks) -> list[str]:
@@ -490,11 +548,10 @@ def _stray_cell(element: Any, out: Blocks) -> None:
 
 
 _WRITERS = {
-    **dict.fromkeys(_SKIPPED, _skip),
-    **dict.fromkeys(_HEADINGS, _heading),
-    **dict.fromkeys(_LISTS, _list),
-    **dict.fromkeys(_CELLS, _stray_cell),
-    **dict.fromkeys(_SECTIONS | {"tr"}, _stray_row),
+    **dict.fromkeys(HEADINGS, _heading),
+    **dict.fromkeys(LISTS, _list),
+    **dict.fromkeys(CELLS, _stray_cell),
+    **dict.fromkeys(SECTIONS | {"tr"}, _stray_row),
     "br": _line_break,
     "table": _table,
     "li": _stray_item,

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import html
+import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Collection
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from dollymix.markup.blocks import TRANSPARENT, Blocks, Form, flow, squeezed
-from dollymix.markup.source import (
-    BLOCK_NAMES,
-    BREAK,
-    END,
-    HIDDEN,
-    HIDDEN_CONTROLS,
-    cut,
-    edge_names,
-    holds_block,
-    without_marks,
-)
+from dollymix.markup.marks import END, numbers_in, shown, without_marks
+from dollymix.markup.names import BLOCK_NAMES, CELLS, HEADINGS, LISTS, SECTIONS
+from dollymix.markup.source import BREAK, Cut, cut
+from dollymix.markup.tags import edge_names, names_in
+
+_ROW_NAMES = SECTIONS | {"tr"}
+_ITEM_NAMES = LISTS | {"li"}
+_WHOLE_NAMES = frozenset(("table", "pre"))
+_BRACKETED = frozenset(("sup", "rt", "ruby"))
+_ITEM_SIGN = re.compile(r"\s*(?:-|\d+\.) ")
 
 
 class Page(NamedTuple):
@@ -44,12 +45,25 @@ class Page(NamedTuple):
         last = bisect_left(self.begins, end) - 1
         if first > last:
             return None
-        begin, finish = self._begin(first, start, end), self._finish(last, start, end)
+        in_cell = self._in_cell(first, last, start)
+        begin = self._begin(first, start, end, in_cell=in_cell)
+        finish = self._finish(first, last, start, end, in_cell=in_cell)
         if begin is None or finish is None or begin >= finish:
             return None
         if not self.in_order and not self._alone(first, last):
             return None
         return begin, finish
+
+    def _in_cell(self, first: int, last: int, start: int) -> bool:
+        """Whether a part begins and ends within a cell that began before it: what stands round a
+        cell is not its own."""
+        if "\n" in self.text[self.new_begins[first] : self.new_ends[last]]:
+            return False
+        return _is_open(self._names_before(first, start), CELLS)
+
+    def _names_before(self, run: int, start: int) -> list[str]:
+        """The tags between the run before and the start of a part."""
+        return names_in(self.source[self.ends[run - 1] if run else 0 : start])
 
     def _alone(self, first: int, last: int) -> bool:
         """Whether the runs of a part stand together, with no other between them."""
@@ -57,7 +71,8 @@ class Page(NamedTuple):
         inside = [i for i, at in enumerate(self.new_begins) if begin <= at < finish]
         return inside == list(range(first, last + 1))
 
-    def _begin(self, run: int, start: int, end: int) -> int | None:
+    def _begin(self, run: int, start: int, end: int, *, in_cell: bool) -> int | None:
+        """Where a part begins: with the signs of its own blocks, not of those it stands in."""
         if start > self.begins[run]:
             return self._inside(run, start, behind=False)
         at = self.new_begins[run]
@@ -66,62 +81,68 @@ class Page(NamedTuple):
         gap = self.text[gap_start:at]
         names = edge_names(self.source[start : min(end, self.begins[run])])
         cut = _line_cut(gap, names, at_start=gap_start == 0)
-        return at if cut is None else at - len(gap[cut:].lstrip())
+        if cut is None:
+            return at
+        signs = gap[cut:].lstrip()
+        if in_cell and signs.startswith("|"):
+            return at
+        if _is_open(self._names_before(run, start), {"li"}):
+            signs = _ITEM_SIGN.sub("", signs, count=1)
+        return at - len(signs)
 
-    def _finish(self, run: int, start: int, end: int) -> int | None:
+    def _finish(self, first: int, run: int, start: int, end: int, *, in_cell: bool) -> int | None:
         if end < self.ends[run]:
             return self._inside(run, end, behind=True)
         at = self.new_ends[run]
         behind = min((b for b in self.new_begins[run + 1 : run + 3] if b >= at), default=None)
         gap = self.text[at:behind]
         names = edge_names(self.source[max(start, self.ends[run]) : end])
-        if names & {"table", "pre"}:
+        if names & _BRACKETED and gap.startswith(")") and first < run:
+            return at + 1
+        if in_cell and gap.lstrip().startswith("|"):
+            return at
+        if names & _WHOLE_NAMES:
             return at + len(gap.partition("\n\n")[0].rstrip())
-        if names & {"tr", "tbody", "thead", "tfoot"}:
+        if names & _ROW_NAMES:
             return at + len(gap.partition("\n")[0].rstrip())
         return at
 
     def _inside(self, run: int, place: int, *, behind: bool) -> int | None:
         """The place in a run of the text: so many characters that are not blank stand before it."""
-        before = html.unescape(self.source[self.begins[run] : place])
-        wanted = [char for char in before if not char.isspace()]
+        before = shown(html.unescape(self.source[self.begins[run] : place]))
         at, end = self.new_begins[run], self.new_ends[run]
         last = at
-        for char in wanted:
-            at = self._next(at, end)
+        for char in before:
+            if char.isspace():
+                continue
+            at = self._next(at, end, char)
             if at == end or self.text[at] != char:
                 return None
             at = last = at + 1
-        return last if behind else self._next(at, end)
+        return last if behind else self._next(at, end, self.source[place])
 
-    def _next(self, at: int, end: int) -> int:
-        """The next character that is content: no blank, no backslash before a bar."""
+    def _next(self, at: int, end: int, char: str) -> int:
+        """The next character that is not blank; before a bar, not the backslash of a table."""
         while at < end and self.text[at].isspace():
             at += 1
-        return at + 1 if at < end and self.text.startswith("\\|", at) else at
+        return at + 1 if char == "|" and self.text.startswith("\\|", at, end) else at
 
 
-_LINE_NAMES = {
-    "tr",
-    "tbody",
-    "thead",
-    "tfoot",
-    "ul",
-    "ol",
-    "li",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-}
+def _is_open(names: list[str], wanted: Collection[str]) -> bool:
+    """Whether an element of a wanted name begins among the tags and does not end there."""
+    opened = 0
+    for name in names:
+        if name in wanted:
+            opened += 1
+        elif name[:1] == "/" and name[1:] in wanted:
+            opened = max(0, opened - 1)
+    return opened > 0
 
 
 def _line_cut(gap: str, names: set[str], *, at_start: bool) -> int | None:
     """Where in the signs before a run those of its block begin: `| `, `- `, `## `."""
-    whole = names & {"table", "pre"}
-    if not whole and not names & _LINE_NAMES:
+    whole = names & _WHOLE_NAMES
+    if not whole and names.isdisjoint(_ROW_NAMES | _ITEM_NAMES | HEADINGS):
         return None
     parting = "\n\n" if whole else "\n"
     found = gap.rfind(parting)
@@ -133,21 +154,25 @@ def _line_cut(gap: str, names: set[str], *, at_start: bool) -> int | None:
 @lru_cache(maxsize=4)
 def converted(source: str, markdown: bool, repeat: bool) -> Page:
     """The text of a source. A page comes again for each of its questions: the last few are kept."""
-    begins, ends, pieces, marked = cut(source)
-    form = Form(markdown, repeat, lines=not holds_block(pieces))
-    written, parsed = _rendered(pieces, form, len(begins) if marked else -1)
-    written = HIDDEN_CONTROLS.sub(lambda m: chr(ord(m[0]) - HIDDEN), written) if marked else written
-    if not marked:
-        return Page(source, written, [], [], [], [], True, parsed)
-    text, new = without_marks(written)
-    kept = [i for i in range(len(begins)) if i in new]
+    made = cut(source)
+    form = Form(markdown, repeat, not made.has_blocks, made.is_wiki, [])
+    written = _written(made, form)
+    if not made.marked:
+        text = _stripped(made.pieces) if written is None else written
+        return Page(source, text, [], [], [], [], True, written is not None)
+    text, new = without_marks(shown(written or ""))
+    missing = set(range(len(made.begins))) - new.keys()
+    parsed = missing <= numbers_in(form.left_out)
+    if not parsed:
+        text, new = without_marks(shown(_stripped(made.pieces)))
+    kept = [i for i in range(len(made.begins)) if i in new]
     new_begins = [new[i][0] for i in kept]
     in_order = all(a < b for a, b in pairwise(new_begins))
     return Page(
-        source,
+        made.source,
         text,
-        [begins[i] for i in kept],
-        [ends[i] for i in kept],
+        [made.begins[i] for i in kept],
+        [made.ends[i] for i in kept],
         new_begins,
         [new[i][1] for i in kept],
         in_order,
@@ -155,15 +180,14 @@ def converted(source: str, markdown: bool, repeat: bool) -> Page:
     )
 
 
-def _rendered(pieces: list[str], form: Form, marks: int) -> tuple[str, bool]:
-    root = _parsed("".join(pieces), marks)
-    if root is None and marks == 0:
-        return "", True
+def _written(made: Cut, form: Form) -> str | None:
+    """The parsed source as text, with its marks; None where it cannot be parsed."""
+    root = _parsed("".join(made.pieces), len(made.begins))
     if root is None:
-        return _stripped(pieces), False
+        return None
     out = Blocks(form)
     flow(root, out)
-    return out.text(), True
+    return out.text()
 
 
 def _parsed(source: str, marks: int) -> Any:

@@ -4,11 +4,12 @@ For sources whose texts are HTML, such as KorQuAD 2, whose contexts are whole Wi
 
     steps: [{html: {to: markdown}}]
 
-Goes: head, scripts, styles; of a wiki page also navigation, table of contents, edit markers,
-reference marks, categories and footer; links, emphasis and pictures leave their text alone.
-Stays: headings (`## ` in Markdown), paragraphs, lists (`- `, `1. `), preformatted text (fenced in
-Markdown); formulas as their TeX (`$x^2$` in Markdown) or else their text; `10<sup>6</sup>` is
-`10^6`. A table becomes a Markdown table, in text too, its first row the header. A cell that spans
+Goes, where it is closed: head, script, style, noscript, template, iframe, nav, footer, svg; numbered
+reference marks; of a wiki page also navigation, table of contents, edit markers, all reference
+marks, categories and footer; links, emphasis and pictures leave their text alone. Stays: headings
+(`## ` in Markdown), paragraphs, lists (`- `, `1. `), preformatted text (fenced in Markdown);
+formulas as their TeX (`$x^2$` in Markdown) or else their text; `10<sup>6</sup>` is `10^6`,
+`x<sup>n+1</sup>` is `x^(n+1)`. A table becomes a Markdown table, in text too, its first row the header. A cell that spans
 several columns or rows stands once, at its first place, and leaves the others blank (with
 `spans: repeat` it stands in each); lines of a cell are joined by ` / `. Tables that only place
 lists or texts side by side are taken apart, and so is a row that holds a table of its own. Entities
@@ -21,7 +22,7 @@ in the new context (it was navigation, a picture, ...) the response is converted
 place in its context is converted alone as well.
 
 A text without a tag of HTML or an entity is not touched, nor one with a Markdown code fence that
-does not begin with a tag: a bare `<` or `&` is content. Text with inline tags alone keeps its line
+does not begin with a tag, nor code between backticks: a bare `<` or `&` is content. Text with inline tags alone keeps its line
 ends. A page that cannot be parsed (nested deeper than 255 elements) loses its tags alone, and is
 flagged `html.not_parsed`.
 
@@ -48,6 +49,8 @@ Field = Literal["instruction", "context", "response", "system", "rejected"]
 Form = Literal["markdown", "text"]
 Spans = Literal["once", "repeat"]
 
+_BLANK = "`response` is blank without its markup (tags, reference marks, scripts)"
+
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`to`: `markdown` or `text`. `fields`: those that hold HTML. `spans`: whether a cell that
@@ -73,23 +76,23 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         marked = [name for name in self.fields if has_markup(getattr(example, name))]
         if not marked:
             return example
-        had_answer = answer_span(example) is not None
-        changed = self._carried(example) if "context" in marked else {}
-        pages = {name: self._page(getattr(example, name)) for name in marked if name not in changed}
-        changed.update((name, page.text) for name, page in pages.items())
-        made = msgspec.structs.replace(example, **changed)
+        carried = self._carried(example) if "context" in marked else {}
+        pages = {name: self._page(getattr(example, name)) for name in marked if name not in carried}
+        texts = {name: page.text for name, page in pages.items()}
+        made = msgspec.structs.replace(example, **texts, **carried)
         if is_blank(made.response) and not is_blank(example.response):
-            return filtered(example, "html", "text.blank", "`response` holds nothing but tags")
+            return filtered(example, "html", "text.blank", _BLANK)
         flags: list[str] = []
-        in_place = "answer_start" in changed or (
-            "context" not in marked and answer_span(made) is not None
-        )
-        if had_answer and not in_place:
+        if answer_span(example) is not None and not carried and not self._stayed(made, marked):
             made = msgspec.structs.replace(made, answer_start=None)
             flags.append(LOST)
         if not all(page.parsed for page in pages.values()):
             flags.append("html.not_parsed")
         return msgspec.structs.replace(made, flags=(*made.flags, *flags))
+
+    def _stayed(self, made: Example, marked: list[Field]) -> bool:
+        """Whether the answer is where it was: in a context that did not change."""
+        return "context" not in marked and answer_span(made) is not None
 
     def _carried(self, example: Example) -> dict[str, Any]:
         """The answer and its place, as the new context has it; nothing where it has it not."""
