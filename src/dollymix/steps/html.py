@@ -4,16 +4,16 @@ For sources whose texts are HTML, such as KorQuAD 2, whose contexts are whole Wi
 
     steps: [{html: {to: markdown}}]
 
-Goes, where it is closed: head, script, style, noscript, template, iframe, nav, footer, svg; numbered
-reference marks; of a wiki page also navigation, table of contents, edit markers, all reference
-marks, categories and footer; links, emphasis and pictures leave their text alone. Stays: headings
-(`## ` in Markdown), paragraphs, lists (`- `, `1. `), preformatted text (fenced in Markdown);
-formulas as their TeX (`$x^2$` in Markdown) or else their text; `10<sup>6</sup>` is `10^6`,
-`x<sup>n+1</sup>` is `x^(n+1)`. A table becomes a Markdown table, in text too, its first row the header. A cell that spans
-several columns or rows stands once, at its first place, and leaves the others blank (with
-`spans: repeat` it stands in each); lines of a cell are joined by ` / `. Tables that only place
-lists or texts side by side are taken apart, and so is a row that holds a table of its own. Entities
-are resolved once.
+Goes, where it is closed: head, script, style, noscript, template, iframe, nav, footer, svg;
+numbered reference marks; of a wiki page also navigation, table of contents, edit markers, all
+reference marks, categories and footer; links, emphasis and pictures leave their text alone. Stays:
+headings (`## ` in Markdown), paragraphs, lists (`- `, `1. `), preformatted text (fenced in
+Markdown); formulas as their TeX (`$x^2$` in Markdown) or else their text; `10<sup>6</sup>` is
+`10^6`, `x<sup>n+1</sup>` is `x^(n+1)`. A table becomes a Markdown table, in text too, its first row
+the header. A cell that spans several columns or rows stands once, at its first place, and leaves
+the others blank (with `spans: repeat` it stands in each); lines of a cell are joined by ` / `.
+Tables that only place lists or texts side by side are taken apart, and so is a row that holds a
+table of its own. Entities are resolved once.
 
 The response is the part of the new context that the old response stood at, so `answer_start` is
 carried: what was `<td>332cm</td>` is `332cm`, a table is a Markdown table. Where that part is not
@@ -22,9 +22,9 @@ in the new context (it was navigation, a picture, ...) the response is converted
 place in its context is converted alone as well.
 
 A text without a tag of HTML or an entity is not touched, nor one with a Markdown code fence that
-does not begin with a tag, nor code between backticks: a bare `<` or `&` is content. Text with inline tags alone keeps its line
-ends. A page that cannot be parsed (nested deeper than 255 elements) loses its tags alone, and is
-flagged `html.not_parsed`.
+does not begin with a tag, nor code between backticks: a bare `<` or `&` is content. Text with
+inline tags alone keeps its line ends. A page that cannot be parsed (nested deeper than 255
+elements) loses its tags alone, and is flagged `html.not_parsed`.
 
 Filters: `text.blank`, a response that held nothing but tags. Flags: `qa.answer_start_lost`,
 `html.not_parsed`. Needs `pip install "dollymix[html]"` (lxml).
