@@ -490,8 +490,10 @@ def _out_json(value: Any) -> None:
 def _say(line: str) -> None:
     """One line on standard error, with no secret and nothing that a terminal would act on."""
     # Where standard error fails, there is nowhere to say so: the work and its status count.
-    with contextlib.suppress(OSError):
+    try:
         click.echo(told(line), err=True)
+    except OSError:
+        _say_no_more(2)
 
 
 def _stop(number: int, _frame: object) -> NoReturn:
@@ -524,9 +526,10 @@ def main() -> None:
     raise SystemExit(status)
 
 
-def _say_no_more() -> None:
-    """What is left in the buffer goes nowhere, and not into a second failure at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def _say_no_more(number: int = 1) -> None:
+    """What is left in the buffer of a standard file goes nowhere, and not into a second failure at
+    the end, which would be the exit status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def _status() -> int:

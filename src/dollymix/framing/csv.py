@@ -45,7 +45,10 @@ class _Grammar(NamedTuple):
 @functools.cache
 def _grammar(delimiter: str) -> _Grammar:
     mark = re.escape(delimiter.encode())
-    plain = rb'(?:[^"\r\n%s]++|\r(?!\n))*+' % mark
+    # A CR that is no line's end is looked for ahead: before 3.11.5 Python keeps what the last round
+    # of a possessive group has matched, though it fails.
+    text = rb'[^"\r\n%s]*+' % mark
+    plain = rb"%s(?:(?=\r[^\n]|\r\Z)\r%s)*+" % (text, text)
     field = rb"(?:%s|%s)" % (_QUOTED, plain)
     fields = rb"%s(?:%s%s)*+" % (field, mark, field)
     return _Grammar(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import chain, groupby, islice, takewhile
+from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 from dollymix.markup.marks import BEGIN, END, MARK, MARKS
@@ -171,11 +171,11 @@ def _heading(element: Any, out: Blocks) -> None:
 def _raised(element: Any, out: Blocks) -> None:
     """A reference mark goes; a power is written as one."""
     content = "".join(element.itertext())
-    if _is_reference(content, out.form):
+    text = MARKS.sub("", content)
+    if _REFERENCE.fullmatch(text) and _is_reference(content, text, out.form):
         out.form.left_out.append(content)
         return
     before = MARKS.sub("", out.line[-1][-4:]) if out.line else ""
-    text = MARKS.sub("", content)
     if _POWER.fullmatch(text) and (before[-1:].isalnum() or _BASE.search(before)):
         out.line.append("^")
     elif _is_expression(text) and _BASE.search(before):
@@ -186,10 +186,8 @@ def _raised(element: Any, out: Blocks) -> None:
     flow(element, out)
 
 
-def _is_reference(content: str, form: Form) -> bool:
-    text = MARKS.sub("", content)
-    if not _REFERENCE.fullmatch(text):
-        return False
+def _is_reference(content: str, text: str, form: Form) -> bool:
+    """Whether words in brackets are a reference mark, not an index such as `[n]`."""
     return bool(form.is_wiki or _NUMBERED.fullmatch(text) or _REFERENCE_IN_PARTS.match(content))
 
 
@@ -448,24 +446,25 @@ def _span_of(cell: Any, name: str) -> int:
     return max(1, min(int(value), 1000))
 
 
-def _height_of(cell: Any, rows: list[list[Any]], number: int) -> int:
-    """How many rows a cell takes, no more than there are; `rowspan=0`, those of its section."""
-    left = len(rows) - number
-    if cell.get("rowspan") != "0":
-        return min(_span_of(cell, "rowspan"), left)
-    section = _section_of(cell)
-    below = islice(rows, number, number + 1000)
-    return sum(1 for _ in takewhile(lambda row: not row or _section_of(row[0]) is section, below))
-
-
-def _section_of(cell: Any) -> Any:
-    return cell.getparent().getparent()
+def _section_ends(rows: list[list[Any]]) -> list[int]:
+    """For each row the number of the first one behind its section."""
+    ends: list[int] = []
+    section, end = None, len(rows)
+    for number, row in reversed(list(enumerate(rows))):
+        if row:
+            own = row[0].getparent().getparent()
+            if section is not None and own is not section:
+                end = number + 1
+            section = own
+        ends.append(end)
+    return ends[::-1]
 
 
 def _grid(rows: list[list[Any]], out: Blocks) -> list[list[str]]:
     """The texts by row and column, spans resolved. Columns in which no cell begins are left out."""
     placed: list[_Cell] = []
     taken: dict[int, int] = {}  # column -> rows that it is still taken for
+    ends: list[int] = []  # of the sections, where a cell asks for them
     for number, row in enumerate(rows):
         column = 0
         new: dict[int, int] = {}
@@ -473,7 +472,11 @@ def _grid(rows: list[list[Any]], out: Blocks) -> list[list[str]]:
             while taken.get(column, 0):
                 column += 1
             width = _span_of(cell, "colspan")
-            height = _height_of(cell, rows, number)
+            if cell.get("rowspan") == "0":
+                ends = ends or _section_ends(rows)
+                height = min(ends[number] - number, 1000)
+            else:
+                height = min(_span_of(cell, "rowspan"), len(rows) - number)
             placed.append(_Cell(_cell_text(cell, out), number, column, height, width))
             if height > 1:
                 new.update((at, height) for at in range(column, column + width))

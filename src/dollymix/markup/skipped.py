@@ -5,13 +5,13 @@ One that is never closed would swallow the text behind it: of that its tag alone
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import defaultdict
 from typing import NamedTuple
 
 from dollymix.markup.names import BLOCK_NAMES, FORMULA_LEAVES, FORMULA_NAMES, SKIPPED
-from dollymix.markup.tags import name_of
 
-# Skipped elements that swallow nothing where they stay: blocks, or inside a line.
+# Skipped elements that, where they are not closed, are blocks like others.
 _BLOCKS = ("nav", "footer")
 _BRACKETS = frozenset("()[]（）［］")
 
@@ -24,24 +24,25 @@ class _Element(NamedTuple):
     end: int = -1
 
 
-def take_out_skipped(pieces: list[str], plain: dict[str, str]) -> None:
+def take_out_skipped(pieces: list[str], plain: dict[str, str], names: dict[str, str]) -> None:
     """Empties the pieces (text and tag by turns) of skipped elements that are closed, and mends
     those that are not. A formula or a reading that is not closed ends behind the last thing that
-    can belong to it. `plain` learns the forms of tags that are made."""
+    can belong to it. `names`: of the tags; `plain` learns the forms of tags that are made."""
     plain[""], plain[" "] = "", " "
-    names = {tag: name_of(tag) for tag in plain}
     looked_at = {tag: name for tag, name in names.items() if name in _LOOKED_AT}
     if not looked_at:
         return
     elements = _elements(pieces, looked_at)
+    blocks: list[int] = []
+    if "math" in looked_at.values():
+        blocks = [at for at in range(1, len(pieces), 2) if names.get(pieces[at]) in BLOCK_NAMES]
     for element in elements:
         if element.name == "math":
-            _mend_formula(pieces, element, names, plain)
+            holds_block = bisect(blocks, element.begin) < bisect(blocks, element.end)
+            _mend_formula(pieces, element, names, plain, holds_block=holds_block)
         elif element.name in SKIPPED and element.end < 0:
             _mend(pieces, element)
-    for name, begin, end in elements:
-        if end >= 0 and name in SKIPPED:
-            pieces[begin : end + 1] = [""] * (end + 1 - begin)
+    _empty(pieces, [element for element in elements if element.name in SKIPPED])
     for name, begin, end in elements:
         if end < 0 and name == "rt":
             _close_before(pieces, begin + 2, plain)
@@ -72,6 +73,16 @@ def _elements(pieces: list[str], looked_at: dict[str, str]) -> list[_Element]:
     return found
 
 
+def _empty(pieces: list[str], elements: list[_Element]) -> None:
+    """Empties the pieces of elements that are closed, of those in each other once."""
+    done = 0
+    for _, begin, end in sorted(elements, key=lambda element: element.begin):
+        if end >= done:
+            start = max(begin, done)
+            pieces[start : end + 1] = [""] * (end + 1 - start)
+            done = end + 1
+
+
 def _mend(pieces: list[str], element: _Element) -> None:
     """Lets a skipped element that is never closed swallow nothing."""
     name, begin, _ = element
@@ -92,12 +103,16 @@ def _close_before(pieces: list[str], index: int, plain: dict[str, str]) -> None:
 
 
 def _mend_formula(
-    pieces: list[str], element: _Element, names: dict[str, str], plain: dict[str, str]
+    pieces: list[str],
+    element: _Element,
+    names: dict[str, str],
+    plain: dict[str, str],
+    *,
+    holds_block: bool,
 ) -> None:
     """Ends a formula that is not closed, or not before a block, behind its own elements."""
     _, begin, end = element
-    inside = {names.get(tag, "") for tag in pieces[begin + 2 : max(end, 0) : 2]}
-    if end >= 0 and inside.isdisjoint(BLOCK_NAMES):
+    if end >= 0 and not holds_block:
         return
     if end >= 0:
         pieces[end] = ""

@@ -27,7 +27,7 @@ _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f]")
 _COMMENT_END = "-->"
 
 BLANK = " \t\n\r\f\xa0"
-_LEADING = re.compile("(?:[ \t\n\r\f\xa0]|&nbsp;|&#160;|&#[xX][aA]0;)*+")
+_LEADING = re.compile("(?:[ \t\n\r\f\xa0]|&nbsp;|&#160;|&#[xX][aA]0;)*")
 _TRAILING = re.compile("(?:&nbsp;|&#160;|&#[xX][aA]0;)$")
 BREAK = "\x0b"
 
@@ -92,9 +92,13 @@ def _protected(source: str) -> str:
     sections, and in inline code of a text that has no blocks."""
     if "`" not in source and "<![CDATA[" not in source:
         return source
+    end = source.rfind("]]>") + 3  # behind the last end, nothing is looked for
     if PRIVATE.search(source):
-        return _CDATA.sub(lambda found: f"<!\x02     >{found[1]}<?>", source)
-    source = _CDATA.sub(lambda found: f"<!\x02     >{_SIGNS.sub(hidden, found[1])}<?>", source)
+        return _CDATA.sub(lambda found: f"<!\x02     >{found[1]}<?>", source[:end]) + source[end:]
+    sections = _CDATA.sub(
+        lambda found: f"<!\x02     >{_SIGNS.sub(hidden, found[1])}<?>", source[:end]
+    )
+    source = sections + source[end:]
     tags = (found[0] for found in _CODE_OR_TAG.finditer(source) if found["code"] is None)
     if any(name_of(tag) in BLOCK_NAMES for tag in tags):
         return source
@@ -109,9 +113,10 @@ def cut(source: str) -> Cut:
     source = _protected(source)
     start, end, is_wiki = _kept_range(source)
     pieces, plain = split(_without_comments(source[start:end]))
-    has_blocks = not BLOCK_NAMES.isdisjoint(map(name_of, plain))
+    names = {tag: name_of(tag) for tag in plain}
+    has_blocks = not BLOCK_NAMES.isdisjoint(names.values())
     places = list(accumulate(map(len, pieces), initial=start))
-    take_out_skipped(pieces, plain)
+    take_out_skipped(pieces, plain, names)
     if is_wiki:
         _take_out_wiki_lines(pieces)
     begins, ends = _mark_runs(pieces, places) if marked else _escape(pieces)
@@ -130,6 +135,7 @@ def _take_out_wiki_lines(pieces: list[str]) -> None:
 def _mark_runs(pieces: list[str], places: list[int]) -> tuple[list[int], list[int]]:
     """Sets marks round each run of text, and tells where it stands; `places` are those of the
     pieces in the source. Of each `<` it makes an entity."""
+    has_controls = _CONTROLS.search("".join(pieces)) is not None
     begins: list[int] = []
     ends: list[int] = []
     for index in range(0, len(pieces), 2):
@@ -142,7 +148,7 @@ def _mark_runs(pieces: list[str], places: list[int]) -> tuple[list[int], list[in
         core = piece[lead:tail]
         if "<" in core:
             core = core.replace("<", "&lt;")
-        if not core.isprintable():
+        if has_controls:
             core = _CONTROLS.sub(hidden, core)
         pieces[index] = f"{piece[:lead]}{mark(len(begins))}{core}{END}{piece[tail:]}"
         begins.append(places[index] + lead)

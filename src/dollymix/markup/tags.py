@@ -21,13 +21,14 @@ _ATTRIBUTES = (
 )
 # A tag: without quotes; with quotes that hold no angle bracket; a cell whose quotes do not match,
 # up to its first `>`; with quotes that hold brackets; with quotes that do not match.
+# (Atomic groups where a possessive one would do: see `csv._grammar`.)
 TAG = (
     rf"</?(?:(?:{_any_of(_TABLE_NAMES)})(?=[\s/>])"
     rf"|(?:{_any_of(NAMES - _TABLE_NAMES)})(?=[\s/>]){_ATTRIBUTES})"
     r"""(?:[^<>"']*+>"""
-    r"""|(?:[^<>"']++|"[^"<>]*+"|'[^'<>]*+')*+>"""
+    r"""|(?>(?:[^<>"']++|"[^"<>]*+"|'[^'<>]*+')*)>"""
     r"""|[^<>]*?(?:row|col)span\s*=[^<>]*+>"""
-    r"""|(?:[^<>"']++|"[^"]{0,2000}+"|'[^']{0,2000}+'){0,40}+>"""
+    r"""|(?>(?:[^<>"']++|"[^"]{0,2000}+"|'[^']{0,2000}+'){0,40})>"""
     r"""|[^<>]*+>)"""
 )
 TAGS = re.compile(TAG, re.IGNORECASE)
