@@ -26,7 +26,7 @@ does not begin with a tag, nor code between backticks: a bare `<` or `&` is cont
 inline tags alone keeps its line ends. A page that cannot be parsed (nested deeper than 255
 elements) loses its tags alone, and is flagged `html.not_parsed`.
 
-Filters: `text.blank`, a response that held nothing but tags. Flags: `qa.answer_start_lost`,
+Filters: `text.blank`, a response of tags or reference marks alone. Flags: `qa.answer_start_lost`,
 `html.not_parsed`. Needs `pip install "dollymix[html]"` (lxml).
 """
 
