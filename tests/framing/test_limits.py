@@ -93,6 +93,15 @@ def test_a_record_of_a_document_just_within_the_limit(place, data, record, packi
         assert (error.reason, error.byte) == ("record.too_large", at)
 
 
+@pytest.mark.parametrize("packing", ["plain", "gzip"])
+def test_a_last_line_far_longer_than_pieces_and_without_its_end(place, packing):
+    data = lines([ROWS[0], {"instruction": "big", "output": "x" * (5 << 20)}])[:-1]
+    build = merged(place, packed(data, packing), "a.jsonl", limits={"record_bytes": 1 << 20})
+    assert answers(build) == [ROWS[0]["output"]]
+    assert reasons(build) == {1: "record.too_large"}
+    assert build.rejects[0]["byte_end"] == len(data)
+
+
 def test_a_line_far_longer_than_units_and_pieces(place):
     big = {"instruction": "big", "output": "x" * (5 << 20)}
     data = lines([ROWS[0], big, ROWS[1]])
