@@ -82,6 +82,22 @@ def test_standard_input_that_holds_nothing_of_use(tmp_path, monkeypatch, data):
     assert os.listdir(tmp_path) == []
 
 
+BROKEN_ZIP = b"PK\x03\x04" + bytes(60)
+
+
+def test_what_cannot_be_read_of_it(tmp_path):
+    for data, shown in [(b"no data at all\n", b"-: "), (BROKEN_ZIP, b"-: "), (b"[{", b"- at byte")]:
+        done = run(data, "merge", "-", "-o", "out", "--quiet", cwd=tmp_path)
+        assert (done.returncode, done.stderr.startswith(shown)) == (1, True), done.stderr
+
+
+def test_a_file_of_the_name_that_standard_input_has_in_ids(tmp_path):
+    write_text(tmp_path / "stdin", DATA.decode())
+    dollymix.merge([tmp_path / "stdin"], tmp_path / "out", workers=1)
+    log = (tmp_path / "out" / "build.log.jsonl").read_text()
+    assert str(tmp_path / "stdin") in log
+
+
 def test_it_is_read_once(tmp_path, monkeypatch):
     recipe = write_recipe(tmp_path, {"sources": [{"name": "s", "files": ["-", "-"]}]})
     given(monkeypatch, DATA)

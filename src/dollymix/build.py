@@ -18,8 +18,7 @@ from dollymix.collect import Conversion, Progress
 from dollymix.describe import write_about, write_dropped, write_log, write_views
 from dollymix.errors import BuildError, DollymixError, StoppedError
 from dollymix.export import Exporter, Splitter
-from dollymix.framing.inputs import STDIN
-from dollymix.framing.streams import show
+from dollymix.framing.streams import STDIN, show
 from dollymix.framing.units import UNIT_BYTES
 from dollymix.ledger import Ledger
 from dollymix.plan import InputDigests, Plan, make_plan, read_recipe

@@ -325,22 +325,20 @@ class _Work:
         if not self.source.row_steps:
             self._keep(example, (), frame)
             return
-        made, changes = steps.run(self.source.row_steps, example)
-        for change in changes:
+        ran = steps.run(self.source.row_steps, example)
+        for change in ran.changes:
             self.counts.change(change.step, change.characters)
-        moved = [change.step for change in changes if change.after.origin != example.origin]
-        if isinstance(made, Verdict) and made.origin != example.origin:
-            moved.append(made.step)
+        for code in ran.flags:
+            self.counts.warn(code)
+        moved = [c.step for c in ran.changes if c.after.origin != example.origin]
+        if ran.verdict is not None and ran.verdict.origin != example.origin:
+            moved.append(ran.verdict.step)
         if moved:
             self.broken = example.origin.record, f"is given another origin by the step {moved[0]}"
-        last = made.example if isinstance(made, Verdict) else made
-        assert last is not None
-        for code in last.flags[len(example.flags) :]:
-            self.counts.warn(code)
-        if isinstance(made, Verdict):
-            self._drop(made, last, changes, frame)
+        if ran.verdict is None:
+            self._keep(ran.example, ran.changes, frame)
         else:
-            self._keep(made, changes, frame)
+            self._drop(ran.verdict, ran.example, ran.changes, frame)
 
     def _drop(
         self, verdict: Verdict, example: Example, changes: tuple[Change, ...], frame: Frame

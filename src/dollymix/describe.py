@@ -15,7 +15,7 @@ from dollymix.collect import Conversion
 from dollymix.export import Exporter
 from dollymix.framing import Framing, Input
 from dollymix.framing.inputs import encode_undecodable
-from dollymix.framing.streams import zstd_module
+from dollymix.framing.streams import STDIN, zstd_module
 from dollymix.manifest import (
     LOG,
     SCHEMA,
@@ -191,7 +191,7 @@ def write_log(stage: Stage, plan: Plan, base: Path, started: float, workers: int
             "event": "input",
             "source": plan.recipe.sources[file.source].name,
             "file": file.input.name,
-            "path": "-" if file.input.name == "stdin" else os.path.abspath(file.input.path),
+            "path": STDIN if file.input.is_stdin else os.path.abspath(file.input.path),
             "member": file.input.member,
         }
         for file in plan.files

@@ -18,8 +18,8 @@ from dollymix.errors import BuildError, InputError, UsageError
 from dollymix.export import Names
 from dollymix.framing import Input, Reading
 from dollymix.framing.archives import is_passed_over
-from dollymix.framing.inputs import STDIN, list_inputs
-from dollymix.framing.streams import show
+from dollymix.framing.inputs import list_inputs
+from dollymix.framing.streams import STDIN, place_of
 from dollymix.manifest import sha256_of, versions
 from dollymix.version import __version__
 
@@ -169,11 +169,10 @@ def _first_of_each(refused: list[tuple[int, Input | str, InputError]]) -> list[I
 
 def _plan_file(number: int, source: recipe.Source, item: Input) -> PlannedFile:
     if source.sha256 and not item.member and sha256_of(item.path) != source.sha256.lower():
-        raise InputError(
-            "io.digest", show(item.path), "is not the file whose sha256 the recipe has"
-        )
+        message = "is not the file whose sha256 the recipe has"
+        raise InputError("io.digest", place_of(item), message)
     found = detect(item, source.format, reading_of(source))
-    _check_options(source, found.shapes, show(item.path))
+    _check_options(source, found.shapes, place_of(item))
     setup = FileSetup(item.name, found.framing, found.shapes)
     return PlannedFile(number, 0, item, setup, found.evidence, found.sampled, found.unread)
 

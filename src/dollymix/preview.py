@@ -9,7 +9,6 @@ import msgspec
 from dollymix import formats, steps
 from dollymix.detect import sample_records
 from dollymix.example import Example, Origin
-from dollymix.ledger import Verdict
 from dollymix.plan import make_plan, read_recipe, reading_of
 from dollymix.text import shortened
 
@@ -81,14 +80,15 @@ def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Pre
 
 def _run(seen: Preview, row_steps: tuple[steps.RowStep, ...], example: Example) -> None:
     seen.examples += 1
-    made, changes = steps.run(row_steps, example)
-    for change in changes:
+    ran = steps.run(row_steps, example)
+    for change in ran.changes:
         seen.changed[change.step] = seen.changed.get(change.step, 0) + 1
-    last = made.example or example if isinstance(made, Verdict) else made
-    for flag in last.flags[len(example.flags) :]:
-        _show(seen.flagged, flag, last)
-    if isinstance(made, Verdict):
-        _show(seen.taken, f"{made.step}/{made.reason}", last, made.message)
+    for flag in ran.flags:
+        _show(seen.flagged, flag, ran.example)
+    if ran.verdict is not None:
+        _show(
+            seen.taken, f"{ran.verdict.step}/{ran.verdict.reason}", ran.example, ran.verdict.message
+        )
 
 
 def _show(found: dict[str, Some], reason: str, example: Example, message: str = "") -> None:

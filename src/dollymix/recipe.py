@@ -20,7 +20,7 @@ import msgspec
 from dollymix import formats, steps
 from dollymix.errors import RecipeError, UsageError
 from dollymix.framing import Declared, Limits
-from dollymix.framing.inputs import STDIN
+from dollymix.framing.streams import STDIN
 from dollymix.secret import holds_secret, told
 from dollymix.text import nearest, quoted
 

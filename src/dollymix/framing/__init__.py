@@ -66,7 +66,10 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Input(msgspec.Struct, frozen=True):
-    """One file, or one member of an archive (`inside`). `name` is its encoded name in ids."""
+    """One file, or one member of an archive (`inside`). `name` is its encoded name in ids.
+
+    `is_stdin`: the file holds what standard input gave.
+    """
 
     path: str
     name: str
@@ -75,6 +78,7 @@ class Input(msgspec.Struct, frozen=True):
     inode: int = 0
     archive: Literal["", "zip", "tar"] = ""
     inside: Member | None = None
+    is_stdin: bool = False
 
     @property
     def member(self) -> str:

@@ -17,10 +17,17 @@ import msgspec
 from dollymix.errors import InputError
 from dollymix.framing import Compression, Input, Limits, Member
 from dollymix.framing.archives import LITTER, ends_as_zip, tar_members, zip_members
-from dollymix.framing.streams import HEAD_BYTES, Reader, compression_of, head_of, open_stream, show
+from dollymix.framing.streams import (
+    HEAD_BYTES,
+    STDIN,
+    Reader,
+    compression_of,
+    head_of,
+    open_stream,
+    show,
+)
 from dollymix.text import nearest
 
-STDIN = "-"
 # The build held an input to its limits, whatever they were.
 _AS_BUILT = Limits(ratio=1 << 40)
 _PACKED: tuple[Compression, ...] = ("gzip", "zstd", "bzip2", "xz")
@@ -36,23 +43,32 @@ def list_inputs(
     """
     paths: list[str] = []
     for pattern in patterns:
-        if pattern != STDIN:
-            paths += _expand(pattern, base)
-        elif stdin is None:
-            raise InputError("io.missing", STDIN, "standard input cannot be read here")
-        else:
-            paths.append(stdin)
-    folder = _common_folder([path for path in paths if path != stdin])
+        paths += [STDIN] if pattern == STDIN else _expand(pattern, base)
+    folder = _common_folder([path for path in paths if path != STDIN])
     found: list[Input] = []
     seen: set[str] = set()
     for path in paths:
-        name = os.path.relpath(path, folder).replace(os.sep, "/") if path != stdin else "stdin"
+        name = os.path.relpath(path, folder).replace(os.sep, "/") if path != STDIN else "stdin"
         name = encode_name(name)
         if name in seen:
             raise InputError("io.repeated", show(path), "is listed twice in one source")
         seen.add(name)
-        found += _open_archive(path, name, limits or Limits())
+        if path == STDIN:
+            found += _open_stdin(stdin, name, limits or Limits())
+        else:
+            found += _open_archive(path, name, limits or Limits())
     return found
+
+
+def _open_stdin(path: str | None, name: str, limits: Limits) -> list[Input]:
+    if path is None:
+        raise InputError("io.missing", STDIN, "standard input cannot be read here")
+    try:
+        found = _open_archive(path, name, limits)
+    except InputError as error:
+        place = STDIN + error.place.removeprefix(show(path))
+        raise InputError(error.reason, place, error.message, error.byte) from error
+    return [msgspec.structs.replace(item, is_stdin=True) for item in found]
 
 
 def encode_name(name: str) -> str:

@@ -30,6 +30,9 @@ _MAGIC: tuple[tuple[bytes, Compression], ...] = (
     (b"PK\x03\x04", "zip"),
     (b"PK\x05\x06", "zip"),
 )
+# Stands for standard input, where a path may stand.
+STDIN = "-"
+
 _TAR_MAGIC, _TAR_AT = b"ustar", 257
 HEAD_BYTES = 512
 
@@ -50,7 +53,8 @@ def show(path: str) -> str:
 
 def place_of(source: Input) -> str:
     """Where an input is, for messages: its path, with the archive's member."""
-    return show(source.path) + (f"!{show(source.member)}" if source.member else "")
+    path = STDIN if source.is_stdin else show(source.path)
+    return path + (f"!{show(source.member)}" if source.member else "")
 
 
 def head_of(path: str) -> bytes:

@@ -64,6 +64,16 @@ class Change(NamedTuple):
         return self.after.characters() - self.before.characters()
 
 
+class Ran(NamedTuple):
+    """What row steps made of an example: how they left it, the verdict where one took it out, what
+    each changed, and the flags they added."""
+
+    example: Example
+    verdict: Verdict | None
+    changes: tuple[Change, ...]
+    flags: tuple[str, ...]
+
+
 class Decision(NamedTuple):
     """A member of a group that goes, and the member it lost against."""
 
@@ -118,24 +128,21 @@ def name_of(step: RowStep | Check) -> str:
     return type(step).__module__.rpartition(".")[2]
 
 
-def run(
-    row_steps: tuple[RowStep, ...], example: Example
-) -> tuple[Example | Verdict, tuple[Change, ...]]:
-    """The example behind the steps, or the verdict of one of them; and what was changed."""
-    made: Example = example
+def run(row_steps: tuple[RowStep, ...], example: Example) -> Ran:
+    """The example behind the steps, as far as the first that takes it out."""
+    made, verdict = example, None
     changes: tuple[Change, ...] = ()
     for step in row_steps:
         judged = step(made)
         if judged is made:
             continue
         if isinstance(judged, Verdict):
-            if judged.example is None:
-                judged.example = made
-            return judged, changes
+            verdict, made = judged, judged.example or made
+            break
         if msgspec.structs.replace(judged, flags=made.flags) != made:
             changes = (*changes, Change(name_of(step), made, judged))
         made = judged
-    return made, changes
+    return Ran(made, verdict, changes, made.flags[len(example.flags) :])
 
 
 def is_check(name: str) -> bool:
