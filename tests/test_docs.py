@@ -11,7 +11,7 @@ import pytest
 
 import dollymix
 from dollymix import formats, recipe, steps
-from dollymix.cli import commands
+from dollymix.cli.commands import root
 
 ROOT = Path(__file__).parents[1]
 DOCS = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
@@ -23,16 +23,16 @@ CODE = re.compile(
 )
 
 
-@pytest.mark.parametrize("command", sorted(commands.commands))
+@pytest.mark.parametrize("command", sorted(root.commands))
 def test_every_command_has_help_and_is_in_the_readme_or_docs(command: str) -> None:
-    assert commands.commands[command].help
+    assert root.commands[command].help
     everything = (ROOT / "README.md").read_text() + "".join(DOCS.values())
     assert f"dollymix {command}" in everything
 
 
-@pytest.mark.parametrize("command", sorted(commands.commands))
+@pytest.mark.parametrize("command", sorted(root.commands))
 def test_every_option_has_help(command: str) -> None:
-    options = [p for p in commands.commands[command].params if isinstance(p, click.Option)]
+    options = [p for p in root.commands[command].params if isinstance(p, click.Option)]
     undescribed = [o.name for o in options if not o.help and o.name != "count"]
     assert not undescribed
 

@@ -14,7 +14,7 @@ LOG = "build.log.jsonl"
 # What a build does not list of itself.
 UNLISTED = {"manifest.json", LOG}
 
-_OURS = re.compile(r'dollymix/cli\.py", line \d+, in main')
+_OURS = re.compile(r'dollymix/cli/__init__\.py", line \d+, in main')
 
 
 def files_of(folder: Path) -> list[str]:

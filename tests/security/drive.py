@@ -31,7 +31,7 @@ CHANGES = {
     "os.utime": (1, 3), "os.truncate": (1, 2), "shutil.rmtree": (1, 1),
 }  # fmt: skip
 # Code that the interpreter, the libraries and this program bring along.
-_OWN = (sys.prefix, sys.base_prefix, Path(cli.__file__).parent)
+_OWN = (sys.prefix, sys.base_prefix, Path(cli.__file__).parents[1])
 OWN_CODE = tuple({str(Path(folder).resolve()) for folder in _OWN})
 
 

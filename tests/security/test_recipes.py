@@ -8,6 +8,7 @@ import pytest
 
 import dollymix
 from dollymix import recipe
+from dollymix.recipe.document import DEPTH
 from tests.helpers import merge, write_lines
 from tests.test_recipe import SOURCE, faults
 
@@ -110,7 +111,7 @@ def test_a_value_that_cannot_be_is_the_recipes_fault(line):
     assert codes(f"{SOURCE}{line}\n") == {"config.type"}
 
 
-@pytest.mark.parametrize("depth", [recipe.DEPTH + 1, 1000, 100_000])
+@pytest.mark.parametrize("depth", [DEPTH + 1, 1000, 100_000])
 @pytest.mark.parametrize(("open_", "close"), [("[", "]"), ("{a: ", "}")])
 def test_nesting_has_a_limit(depth, open_, close):
     with pytest.raises(dollymix.RecipeError) as refused:
@@ -120,12 +121,12 @@ def test_nesting_has_a_limit(depth, open_, close):
 
 
 def test_nesting_as_deep_as_allowed_is_read():
-    inner = recipe.DEPTH - 1
+    inner = DEPTH - 1
     assert "config.depth" not in codes(f"a: {'[' * inner}{']' * inner}\n")
 
 
 def test_nesting_by_indentation_has_the_same_limit():
-    text = "".join(" " * level + "a:\n" for level in range(recipe.DEPTH + 1))
+    text = "".join(" " * level + "a:\n" for level in range(DEPTH + 1))
     assert codes_of_depth(text) == "config.depth"
 
 

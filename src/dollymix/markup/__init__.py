@@ -1,4 +1,6 @@
-"""HTML to Markdown or text, with the place of every part carried along. Knows no example.
+"""HTML to Markdown, the place of every part carried along; where Markdown may be cut.
+
+Knows no example.
 
 names    the elements, by what they do
 tags     what is a tag in a source, and its plain form
@@ -7,4 +9,5 @@ source   a page's source in pieces, each run of text marked
 marks    the marks, and how they are read again
 blocks   the parsed page written, one writer for each kind of element
 page     all together: the text, and where each run of the source went
+outline  the lines of Markdown, and where a text may be cut
 """

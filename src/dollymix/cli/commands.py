@@ -1,48 +1,35 @@
-"""The command line: arguments in, text out. Each command calls one public function."""
+"""The commands: arguments in, text out. Each calls one public function."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dollymix.errors import BuildError, DollymixError, InternalError, UsageError
-from dollymix.secret import told, without_secrets
-from dollymix.text import as_json, printable, quoted, shortened
+from dollymix.cli.terminal import out, out_json, out_text, progress, say, table
+from dollymix.errors import BuildError, UsageError
+from dollymix.secret import told
+from dollymix.text import quoted, shortened
 from dollymix.version import __version__
 
 if TYPE_CHECKING:
     from dollymix.build import Result
-    from dollymix.collect import Progress
     from dollymix.preview import Preview, Some
 
-_EVERY = 5.0
-# What loaders and libraries say, in no exception of its own, where the machine gives no more.
-_SHORTAGES = (
-    "failed to map segment",
-    "annot allocate memory",
-    "Too many open files",
-    "can't start new thread",
-)
 # Keys that nobody reads may be without number: of a source's warnings so many are listed.
 _LISTED = 20
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dollymix")
-def commands() -> None:
+def root() -> None:
     """Many instruction, chat and question-answering data sets into one clean, traceable set."""
 
 
-@commands.command()
+@root.command()
 @click.argument("paths", nargs=-1, required=True)
 @click.option("-o", "--output", default=None, help="Write the recipe here, not to standard output.")
 @click.option("--force", is_flag=True, help="Replace a recipe that is there.")
@@ -57,18 +44,18 @@ def init(paths: tuple[str, ...], output: str | None, force: bool) -> None:
         what = (
             item.fault or f"{item.source}/{item.file}: {', '.join(item.formats)} ({item.evidence})"
         )
-        _say(what)
+        say(what)
     if output is None:
-        _out_text(draft.text)
+        out_text(draft.text)
     else:
         try:
             Path(output).write_text(draft.text, encoding="utf-8")
         except OSError as error:
             raise BuildError(f"{output}: cannot be written: {error.strerror}") from error
-        _say(f"wrote {output}. Next: dollymix merge {output} -o OUT")
+        say(f"wrote {output}. Next: dollymix merge {output} -o OUT")
 
 
-@commands.command()
+@root.command()
 @click.argument("sources", nargs=-1, required=True, metavar="RECIPE | PATHS...")
 @click.option("-o", "--output", help="The folder to write; not needed for a dry run.")
 @click.option("--workers", type=click.IntRange(1), help="Processes; by default one a core.")
@@ -102,7 +89,7 @@ def merge(sources: tuple[str, ...], output: str | None, **options: Any) -> None:
         return
     if output is None:
         raise UsageError("-o: name the folder to write, or look first with --dry-run")
-    with _progress(quiet=options["quiet"]) as report:
+    with progress(quiet=options["quiet"]) as report:
         result = build(
             source,
             output,
@@ -117,7 +104,7 @@ def merge(sources: tuple[str, ...], output: str | None, **options: Any) -> None:
             progress=report,
         )
     if options["as_json"]:
-        _out_json(
+        out_json(
             {"folder": str(result.folder), "ledger": result.ledger, "total": result.ledger.total()}
         )
     else:
@@ -146,38 +133,38 @@ def _dry_run(source: Any, settings: dict[str, str], as_json: bool) -> None:
 
     seen = preview(source, overrides=settings)
     if as_json:
-        _out_json(seen)
+        out_json(seen)
         return
     rows = [
         [f.source, f.file, ", ".join(f.formats)]
         + [f"{count:,}" for count in (f.bytes, f.sampled, f.examples, f.rejected)]
         for f in seen
     ]  # fmt: skip
-    _table(["source", "file", "format", "bytes", "sampled", "examples", "rejected"], rows)
+    table(["source", "file", "format", "bytes", "sampled", "examples", "rejected"], rows)
     for file in seen:
         _show_steps(file)
-    _out("Counts are of the sampled records, the first of each file. Nothing was written.")
+    out("Counts are of the sampled records, the first of each file. Nothing was written.")
 
 
 def _show_steps(file: Preview) -> None:
     """What each step would change, and take out, of one file."""
     place = f"{file.source}/{file.file}"
     for step, count in sorted(file.changed.items()):
-        _out(f"  {place}: {step} would change {count:,}")
+        out(f"  {place}: {step} would change {count:,}")
     for verb, found in (("flag", file.flagged), ("take", file.taken)):
         for reason, some in sorted(found.items()):
-            _out(f"  {place}: {reason} would {verb} {some.count:,}, such as")
+            out(f"  {place}: {reason} would {verb} {some.count:,}, such as")
             _show_examples(some)
 
 
 def _show_examples(some: Some) -> None:
     for shown in some.shown:
-        _out(f"    {shown.id}{': ' if shown.message else ''}{shown.message}")
+        out(f"    {shown.id}{': ' if shown.message else ''}{shown.message}")
         for text in (shown.instruction, shown.context, shown.response):
-            _out(f"      {quoted(text)}")
+            out(f"      {quoted(text)}")
 
 
-@commands.command()
+@root.command()
 @click.argument("path")
 @click.option("-n", "count", default=3, show_default=True, type=click.IntRange(0))
 @click.option("--format", "form", default=None, help="The source format, not detected.")
@@ -188,7 +175,7 @@ def inspect(path: str, count: int, form: str | None, as_json: bool) -> None:
 
     found = look(path, count, format=form)
     if as_json:
-        _out_json([_inspection(item) for item in found])
+        out_json([_inspection(item) for item in found])
     else:
         for item in found:
             _show_inspection(item)
@@ -217,25 +204,25 @@ def _inspection(item: Any) -> dict[str, Any]:
 
 def _show_inspection(item: Any) -> None:
     if item.fault is not None:
-        _say(str(item.fault))
+        say(str(item.fault))
         return
     seen, framing = item.detected, item.detected.framing
     packed = "" if framing.compression == "none" else f", {framing.compression}"
     under = f" under `{framing.key}`" if framing.key else ""
-    _out(f"{item.file}: {', '.join(seen.shapes)} ({seen.evidence})")
-    _out(f"  framing: {framing.kind}{under}, {framing.encoding}{packed}")
+    out(f"{item.file}: {', '.join(seen.shapes)} ({seen.evidence})")
+    out(f"  framing: {framing.kind}{under}, {framing.encoding}{packed}")
     for key, count in seen.unread.items():
-        _out(f"  not read: {quoted(key)} in {count} of {seen.sampled} records")
+        out(f"  not read: {quoted(key)} in {count} of {seen.sampled} records")
     for shown in item.records:
-        _out(f"  record {shown.number}: {quoted(shown.raw.decode(errors='replace'), 400)}")
+        out(f"  record {shown.number}: {quoted(shown.raw.decode(errors='replace'), 400)}")
         for example in shown.examples:
             for name in ("instruction", "context", "response"):
-                _out(f"    {name:<12}{quoted(getattr(example, name), 200)}")
+                out(f"    {name:<12}{quoted(getattr(example, name), 200)}")
         for verdict in shown.verdicts:
-            _out(f"    {verdict.outcome}: {verdict.message} [{verdict.reason}]")
+            out(f"    {verdict.outcome}: {verdict.message} [{verdict.reason}]")
 
 
-@commands.command()
+@root.command()
 @click.argument("folder")
 @click.argument("identity", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
@@ -247,31 +234,31 @@ def explain(folder: str, identity: str, as_json: bool) -> None:
     if as_json:
         raw = None if life.raw is None else life.raw.decode(errors="replace")
         parts = [part._asdict() for part in life.parts]
-        _out_json({"id": life.id, "parts": parts, "text": raw, "note": life.note})
+        out_json({"id": life.id, "parts": parts, "text": raw, "note": life.note})
         return
     for part in life.parts:
         row = part.row
-        _out(f"{part.id}: {part.outcome}")
+        out(f"{part.id}: {part.outcome}")
         if part.outcome == "written":
             place = f"line {row['output_row'] + 1} of {row['shard']}"
             came_from = f"bytes {row['byte_start']} to {row['byte_end']}"
             if row["byte_start"] is None:
                 came_from = f"row {row['row']} of row group {row['row_group']}"
-            _out(f"  {place}, {came_from} of the input")
+            out(f"  {place}, {came_from} of the input")
             for name, value in row["line"].items():
-                _out(f"  {name:<12}{quoted(value, 200)}")
+                out(f"  {name:<12}{quoted(value, 200)}")
         else:
-            _out(f"  {row['step']}: {row['message']} [{row['reason']}]")
+            out(f"  {row['step']}: {row['message']} [{row['reason']}]")
             if row.get("because_of"):
-                _out(f"  because of {row['because_of']}")
+                out(f"  because of {row['because_of']}")
         if part.outcome != "rejected":
-            _out(f"  changed by: {_changes(row)}")
+            out(f"  changed by: {_changes(row)}")
         if row.get("flags"):
-            _out(f"  flags: {', '.join(row['flags'])}")
+            out(f"  flags: {', '.join(row['flags'])}")
     if life.raw is not None:
-        _out(f"the record: {quoted(life.raw.decode(errors='replace'), 1000)}")
+        out(f"the record: {quoted(life.raw.decode(errors='replace'), 1000)}")
     else:
-        _out(f"the record is not shown: {life.note}")
+        out(f"the record is not shown: {life.note}")
 
 
 def _changes(row: dict[str, Any]) -> str:
@@ -282,7 +269,7 @@ def _changes(row: dict[str, Any]) -> str:
     return ", ".join(f"{step} ({added:+,} characters)" for step, added in pairs)
 
 
-@commands.command()
+@root.command()
 @click.argument("folder")
 @click.option("--quick", is_flag=True, help="Names, sizes, counts and books; no digests.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
@@ -292,18 +279,18 @@ def verify(folder: str, quick: bool, as_json: bool) -> None:
 
     report = check(folder, quick)
     if as_json:
-        _out_json(report._asdict())
+        out_json(report._asdict())
     else:
         for note in report.notes:
-            _say(note)
+            say(note)
         for fault in report.faults:
-            _say(fault)
-        _out(f"{report.checked} files checked, {len(report.faults)} faults")
+            say(fault)
+        out(f"{report.checked} files checked, {len(report.faults)} faults")
     if report.faults:
         raise SystemExit(1)
 
 
-@commands.command()
+@root.command()
 @click.argument("old")
 @click.argument("new")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
@@ -313,19 +300,19 @@ def diff(old: str, new: str, as_json: bool) -> None:
 
     found = compare(old, new)
     if as_json:
-        _out_json(found._asdict())
+        out_json(found._asdict())
         return
     for kind in ("came", "went", "changed"):
         for source, count in sorted(getattr(found, kind).items()):
-            _out(f"{kind}: {count:,} of {source}")
+            out(f"{kind}: {count:,} of {source}")
         for identity in found.shown[kind]:
-            _out(f"  {identity}")
+            out(f"  {identity}")
     for what, (before, after) in found.reasons.items():
-        _out(f"{what}: {before:,} -> {after:,}")
-    _out(f"same: {found.same:,}")
+        out(f"{what}: {before:,} -> {after:,}")
+    out(f"same: {found.same:,}")
 
 
-@commands.command()
+@root.command()
 @click.argument("name", required=False)
 def formats(name: str | None) -> None:
     """List the source formats, or describe one."""
@@ -334,7 +321,7 @@ def formats(name: str | None) -> None:
     _describe(name, known.names(), known.load, lambda module: module.Options)
 
 
-@commands.command()
+@root.command()
 @click.argument("name", required=False)
 def steps(name: str | None) -> None:
     """List the steps, or describe one."""
@@ -349,20 +336,20 @@ def _describe(
     if name is None:
         for known in names:
             first = (load(known).__doc__ or "").strip().splitlines()[0]
-            _out(f"{known:<18}{first}")
+            out(f"{known:<18}{first}")
         return
     import msgspec
 
     module = load(name)
-    _out_text(f"{(module.__doc__ or '').strip()}\n\nOptions:\n")
+    out_text(f"{(module.__doc__ or '').strip()}\n\nOptions:\n")
     shape = options(module)
     if shape.__doc__:
-        _out(f"  {' '.join(shape.__doc__.split())}")
+        out(f"  {' '.join(shape.__doc__.split())}")
     for field in msgspec.structs.fields(shape):
         default = field.default
         if field.default_factory is not msgspec.NODEFAULT:
             default = field.default_factory()
-        _out(f"  {field.encode_name}: {default!r}")
+        out(f"  {field.encode_name}: {default!r}")
 
 
 def _show_result(result: Result) -> None:
@@ -381,228 +368,23 @@ def _show_result(result: Result) -> None:
         counts = [c.records, c.parts, c.examples, c.written, c.parts_rejected]
         counts += [sum(c.filtered.values()), sum(c.duplicate.values())]
         rows.append([name, *(f"{count:,}" for count in counts)])
-    _table(headings, rows)
+    table(headings, rows)
     for name, c in result.ledger.sources.items():
         for code, count in {**c.rejected, **c.filtered, **c.duplicate}.items():
-            _out(f"  {name}: {code} {count:,}")
+            out(f"  {name}: {code} {count:,}")
         for code, count in sorted(c.warnings.items())[:_LISTED]:
-            _say(f"warning: {name}: {shortened(code)} {count:,}")
+            say(f"warning: {name}: {shortened(code)} {count:,}")
         if len(c.warnings) > _LISTED:
             left = len(c.warnings) - _LISTED
-            _say(f"warning: {name}: {left:,} more kinds of warnings are in ledger.json")
+            say(f"warning: {name}: {left:,} more kinds of warnings are in ledger.json")
         for refused in c.files_refused:
-            _say(f"warning: {name}: {refused.file} was left out [{refused.reason}]")
+            say(f"warning: {name}: {refused.file} was left out [{refused.reason}]")
     for line in result.manifest.warnings:
-        _say(f"warning: {line}")
+        say(f"warning: {line}")
     folder = told(str(result.folder))
     splits = ", ".join(f"{name} {rows:,}" for name, rows in result.manifest.splits.items())
-    _out(f"{folder}: {splits} ({result.seconds:.1f} s)")
-    _out(f'  the set        {folder}/dolly        load_dataset("{folder}")')
-    _out(f"  what was lost  {folder}/rejects.jsonl, {folder}/dropped.jsonl.zst")
-    _out(f"  the counts     {folder}/README.md, {folder}/ledger.json")
-    _out(f"  one record     dollymix explain {folder} ID")
-
-
-def _table(headings: list[str], rows: list[list[str]]) -> None:
-    """A table: the first column to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
-    for first, *others in [headings, *rows]:
-        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        _out("  ".join([first.ljust(widths[0]), *cells]))
-
-
-@contextlib.contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """A bar on a terminal, else a line every few seconds on standard error."""
-    if quiet:
-        yield None
-        return
-    if sys.stderr.isatty():
-        with _bar() as report:
-            yield report
-        return
-    last = time.monotonic()
-
-    def line(progress: Progress) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _EVERY:
-            last = time.monotonic()
-            _say(f"{progress.phase}: {progress.done / 1e6:,.0f} MB, {progress.examples:,} examples")
-
-    yield line
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    began = time.monotonic()
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("convert", total=None, rate="")
-
-        def report(progress: Progress) -> None:
-            seconds = max(time.monotonic() - began, 1e-6)
-            rate = f"{progress.done / 1e6 / seconds:,.0f} MB/s, {progress.examples:,} examples"
-            bar.update(task, completed=progress.done, total=progress.total, rate=rate)
-
-        yield report
-
-
-class _OutputError(DollymixError):
-    """What was asked for could not be said."""
-
-
-def _out(line: str) -> None:
-    """One line on standard output, with nothing in it that a terminal would act on."""
-    _write(printable(line) + "\n")
-
-
-def _out_text(text: str) -> None:
-    """Lines that this program wrote."""
-    _write("\n".join(map(printable, text.split("\n"))))
-
-
-def _write(text: str) -> None:
-    try:
-        click.echo(text, nl=False)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _say_no_more()
-        raise _OutputError(f"standard output: cannot be written: {error.strerror}") from error
-
-
-def _out_json(value: Any) -> None:
-    import msgspec
-
-    body = msgspec.json.encode(value, enc_hook=lambda other: str(other))
-    _out(as_json(body.decode()))
-
-
-def _say(line: str) -> None:
-    """One line on standard error, with no secret and nothing that a terminal would act on."""
-    # Where standard error fails, there is nowhere to say so: the work and its status count.
-    try:
-        click.echo(told(line), err=True)
-    except OSError:
-        _say_no_more(2)
-
-
-def _stop(number: int, _frame: object) -> NoReturn:
-    # A second signal ends the process at once.
-    signal.signal(number, signal.SIG_DFL)
-    raise SystemExit(128 + number)
-
-
-def main() -> None:
-    """Run a command and end with its exit status."""
-    _keep_standard_files()
-    signal.signal(signal.SIGTERM, _stop)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, _stop)
-    try:
-        status = _status()
-        sys.stdout.flush()
-    except _OutputError as error:
-        # Said while something else was told already.
-        _say(str(error))
-        status = error.exit_status
-    except BrokenPipeError:
-        # Whoever read us has gone; nothing more can be said.
-        status = 141
-        _say_no_more()
-    except OSError as error:
-        _say(f"{error.filename or 'standard output'}: {error.strerror or error}")
-        status = 1
-        _say_no_more()
-    raise SystemExit(status)
-
-
-def _say_no_more(number: int = 1) -> None:
-    """What is left in the buffer of a standard file goes nowhere, and not into a second failure at
-    the end, which would be the exit status."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
-
-
-def _status() -> int:
-    """Run a command; the exit status."""
-    try:
-        # Not click's own main, which takes a closed pipe for a failure.
-        with commands.make_context("dollymix", sys.argv[1:]) as context:
-            commands.invoke(context)
-    except SystemExit as ended:
-        if ended.code in (130, 143):
-            _say("stopped; the same command goes on from here")
-        return ended.code if isinstance(ended.code, int) else 1
-    except click.exceptions.NoArgsIsHelpError as error:
-        _out_text(error.format_message() + "\n")
-        return 2
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
-    except click.ClickException as error:
-        _say(f"dollymix: {error.format_message()}")
-        return 2
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-    except InternalError as error:
-        _say(_report_fault(error))
-        return error.exit_status
-    except DollymixError as error:
-        for line in error.args:
-            _say(line)
-        return error.exit_status
-    except OSError:
-        raise
-    except MemoryError:
-        _say("dollymix: ran out of memory")
-        return 1
-    except Exception as error:  # the one place: a fault of ours is told as one, with a report
-        if short := _shortage(error):
-            _say(f"dollymix: the machine is short of memory, open files or processes: {short}")
-            return 1
-        _say(_report_fault(error))
-        return 70
-    return 0
-
-
-def _shortage(error: Exception) -> str:
-    """The line in which a library says that the machine gives no more; empty where none does."""
-    lines = str(error).splitlines()
-    return next((line for line in lines if any(words in line for words in _SHORTAGES)), "")
-
-
-def _keep_standard_files() -> None:
-    """Where a standard file is closed, put one in its place that nothing goes to: else the next
-    file that is opened would be taken for it."""
-    for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, flags)
-    # What cannot be said must not look like success: writing to this one fails.
-    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
-
-
-def _report_fault(error: Exception) -> str:
-    import tempfile
-
-    what = f"{type(error).__name__}: {error}".split("\n")[0]
-    fault = f"a fault of dollymix, not of your data: {what}."
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="dollymix-fault-", suffix=".txt", delete=False, encoding="utf-8"
-        ) as file:
-            file.write(f"dollymix {__version__}, Python {sys.version}\n")
-            file.write(without_secrets("".join(traceback.format_exception(error))))
-    except OSError as failed:
-        return f"{fault} The details could not be written: {failed.strerror}"
-    return f"{fault} The details are in {file.name}"
+    out(f"{folder}: {splits} ({result.seconds:.1f} s)")
+    out(f'  the set        {folder}/dolly        load_dataset("{folder}")')
+    out(f"  what was lost  {folder}/rejects.jsonl, {folder}/dropped.jsonl.zst")
+    out(f"  the counts     {folder}/README.md, {folder}/ledger.json")
+    out(f"  one record     dollymix explain {folder} ID")
