@@ -38,9 +38,10 @@ from dollymix.framing import (
     streams,
     units,
 )
+from dollymix.framing.frames import read_frames, spared
 from dollymix.framing.inputs import list_inputs
 from dollymix.framing.sniff import sniff
-from dollymix.framing.units import Units, read_frames, spared
+from dollymix.framing.units import Units
 from dollymix.ledger import part_fault
 from fuzz.draw import Draw
 

@@ -21,7 +21,7 @@ from dollymix.decoding import FAILURES, Problem, explain_failure
 from dollymix.errors import InputError
 from dollymix.example import Dolly, Example, Origin
 from dollymix.framing import CutError, Frame, Framing, Lines, SyntaxFaultError, Unit
-from dollymix.framing.units import read_frames
+from dollymix.framing.frames import read_frames
 from dollymix.ledger import SourceCounts, Verdict, part_fault
 from dollymix.steps import Change, Check, GroupStep, RowStep
 from dollymix.text import printable

@@ -26,9 +26,9 @@ from dollymix.framing import (
     json_array,
     jsonl,
 )
+from dollymix.framing.frames import spared
 from dollymix.framing.sniff import Sample, sniff
 from dollymix.framing.streams import place_of, stored_length
-from dollymix.framing.units import spared
 from dollymix.text import first_repeated, quoted
 
 # Of each file so many records are looked at, as far as they stand in its first MiB.

@@ -104,8 +104,9 @@ def test_empty_groups_beside_others_count(place, kind):
 
 def test_a_build_that_begins_in_the_middle_gives_the_same_rows(place):
     from dollymix.framing import Framing, columnar
+    from dollymix.framing.frames import read_frames
     from dollymix.framing.inputs import list_inputs
-    from dollymix.framing.units import Units, read_frames
+    from dollymix.framing.units import Units
 
     rows = [{"instruction": f"q{n}", "output": f"a{n}"} for n in range(23)]
     (place / "a.parquet").write_bytes(parquet(pa.Table.from_pylist(rows), row_group_size=7))

@@ -3,8 +3,11 @@
 inputs      which files, in which order, under which names
 archives    the members of a zip or tar, and whether they are safe
 streams     the bytes of one input, unpacked, within limits
+encoding    in which encoding a text is stored, and the text as UTF-8
 sniff       what a file holds, told from its content
 units       a file cut into stretches that are converted at once
+cutters     where the next of them may end
+frames      one of them to the frames of its records
 jsonl       one record a line
 json_array  one large array, at the top or under a key; one object
 csv         rows of delimited text

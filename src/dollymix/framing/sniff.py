@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 
 import msgspec
@@ -19,8 +18,8 @@ from dollymix.framing import (
     SyntaxFaultError,
     columnar,
     csv,
-    jsonl,
 )
+from dollymix.framing.encoding import as_utf8, check_head, encoding_of
 from dollymix.framing.json_array import Scanner
 from dollymix.framing.streams import (
     Reader,
@@ -34,8 +33,6 @@ from dollymix.framing.streams import (
 # How much of a file is looked at before the build: for its framing, format and unread keys.
 SAMPLE_BYTES = 1 << 20
 
-_CHECKED_BYTES = 1 << 16
-
 # Binary forms that are known, and not read.
 _UNREAD = (
     (b"%PDF", "PDF"),
@@ -47,30 +44,6 @@ _UNREAD = (
     (b"SQLite format 3", "SQLite"),
     (b"\x80\x04\x95", "a Python pickle"),
     (b"\x80\x02}", "a Python pickle"),
-)
-_BOMS = (
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-# Which of four bytes are NUL, where an encoding of two or four bytes a character has ASCII.
-_WIDE = {
-    "x0x0": "utf-16-le",
-    "0x0x": "utf-16-be",
-    "x000": "utf-32-le",
-    "xx00": "utf-32-le",
-    "000x": "utf-32-be",
-    "00xx": "utf-32-be",
-}
-_UNREADABLE = (
-    "idna",
-    "punycode",
-    "undefined",
-    "hz",
-    "unicode_escape",
-    "raw_unicode_escape",
 )
 _SPACE = b" \t\r\n"
 _FIRST_KEY = re.compile(rb'\s*\{\s*("(?:[^"\\]|\\.)*")\s*:')
@@ -103,8 +76,8 @@ def sniff(source: Input, keys: tuple[str, ...], reading: Reading) -> Sample:
     if reading.framing in ("parquet", "arrow"):
         _refuse_table(raw, reading.framing, place)
     _refuse_binary(raw, place)
-    bom, stored = _encoding(raw, reading.encoding, place)
-    text = _as_utf8(raw, bom, stored, whole, place)
+    bom, stored = encoding_of(raw, reading.encoding, place)
+    text = as_utf8(raw, bom, stored, whole, place)
     if not text.strip(_SPACE):
         if not whole and not _is_blank_to_the_end(source, compression, reading):
             message = "begins with blanks only: no text that is read"
@@ -124,7 +97,7 @@ def sniff(source: Input, keys: tuple[str, ...], reading: Reading) -> Sample:
     at = found.start
     start = bom + stored_length(text[:at], stored)
     if stored != "utf-8":
-        _check_head(raw[:start], bom, stored, place)
+        check_head(raw[:start], bom, stored, place)
     framing = msgspec.structs.replace(
         found,
         compression=compression,
@@ -134,15 +107,6 @@ def sniff(source: Input, keys: tuple[str, ...], reading: Reading) -> Sample:
         limits=reading.limits,
     )
     return Sample(framing, text[at:], whole)
-
-
-def _check_head(head: bytes, bom: int, stored: str, place: str) -> None:
-    """What stands before the first record is not read again: that it decodes is seen here."""
-    try:
-        head[bom:].decode(stored)
-    except UnicodeDecodeError as error:
-        message = jsonl.not_in(stored, error)
-        raise InputError("encoding.invalid", place, message, bom + error.start) from error
 
 
 def _document_or_lines(
@@ -282,73 +246,6 @@ def _refuse_binary(raw: bytes, place: str) -> None:
         )
     if re.match(rb"\s*<(!doctype|html|\?xml)", raw[:200], re.IGNORECASE):
         raise InputError("format.mismatch", place, "is a web page, not data: a failed download?")
-
-
-def _encoding(raw: bytes, declared: str | None, place: str) -> tuple[int, str]:
-    """The length of the byte-order mark and the stored encoding."""
-    found = next(((len(mark), name) for mark, name in _BOMS if raw.startswith(mark)), None)
-    if found:
-        return found
-    if declared is None:
-        return 0, "utf-8"
-    try:
-        name = codecs.lookup(declared).name
-        "{}".encode(name)
-    except (LookupError, UnicodeError) as error:
-        message = f"`{declared}` is no known encoding of text"
-        raise InputError("encoding.unknown", place, message) from error
-    if name in _UNREADABLE:
-        message = f"`{declared}` is not read. Convert the file to UTF-8"
-        raise InputError("encoding.unknown", place, message)
-    if name in ("utf-16", "utf-32"):
-        name += "-le"
-    return 0, name
-
-
-def _as_utf8(raw: bytes, bom: int, encoding: str, whole: bool, place: str) -> bytes:
-    """The text behind the byte-order mark."""
-    text = raw[bom:]
-    if encoding != "utf-8":
-        # A declared encoding: what does not decode is a matter of its line, or of the build.
-        return codecs.getincrementaldecoder(encoding)("replace").decode(text, final=whole).encode()
-    wide = _wide_encoding(text)
-    if wide is not None:
-        raise InputError("encoding.not_utf8", place, f"is not UTF-8. Set `encoding: {wide}`?")
-    try:
-        head = text[:_CHECKED_BYTES]
-        final = whole and len(head) == len(text)
-        codecs.getincrementaldecoder("utf-8")().decode(head, final=final)
-    except UnicodeDecodeError as error:
-        _refuse_other_encoding(text, place, bom + error.start)
-    return text
-
-
-def _wide_encoding(raw: bytes) -> str | None:
-    """The encoding of two or four bytes a character in which text has its NULs where these stand,
-    if more than a quarter of its characters are ASCII."""
-    are_nul = (raw[place::4].count(b"\x00") * 16 > len(raw) for place in range(4))
-    return _WIDE.get("".join("0" if is_nul else "x" for is_nul in are_nul))
-
-
-def _refuse_other_encoding(raw: bytes, place: str, byte: int) -> None:
-    """Bad bytes here and there are their lines' matter; with some in every line, it is no UTF-8."""
-    for line in raw.splitlines()[:100]:
-        try:
-            if line.strip() and line.decode() and not line.isascii():
-                return
-            if line.startswith(b"{") and line.isascii():
-                return
-        except UnicodeDecodeError:
-            continue
-    shown = raw[:_CHECKED_BYTES].decode(errors="replace")
-    if shown.count("\ufffd") * 2 < sum(not char.isascii() for char in shown):
-        return
-    try:
-        codecs.getincrementaldecoder("cp949")().decode(raw[:_CHECKED_BYTES])
-        hint = "Set `encoding: cp949`?"
-    except UnicodeDecodeError:
-        hint = "Name its encoding with `encoding:`"
-    raise InputError("encoding.not_utf8", place, f"is not UTF-8. {hint}", byte)
 
 
 def _kind(
