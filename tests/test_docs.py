@@ -69,9 +69,9 @@ def test_every_reason_code_in_the_code_is_in_the_docs_and_the_other_way_round() 
 def test_every_column_of_the_lineage_is_in_the_docs() -> None:
     import pyarrow as pa
 
-    from dollymix.export import _schema
+    from dollymix.lineage import schema
 
-    missing = [name for name in _schema(pa).names if f"`{name}`" not in DOCS["output.md"]]
+    missing = [name for name in schema(pa).names if f"`{name}`" not in DOCS["output.md"]]
     assert not missing
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import dollymix
 import dollymix.build
-from dollymix import publish
+from dollymix import durable, publish
 from dollymix.errors import StoppedError
 from dollymix.plan import InputDigests
 from tests.laws import faults
@@ -178,7 +178,7 @@ def test_where_the_parent_cannot_be_synced_the_old_build_stands(place, monkeypat
     merge(place)
     old = digests(place / "out")
     write_rows(place / "a.jsonl", 5)
-    sync, calls = publish.sync_folder, []
+    sync, calls = durable.sync_folder, []
 
     def fail_once(folder):
         # The first time, the working place is made; the second, the exchange is to be kept.
@@ -187,7 +187,7 @@ def test_where_the_parent_cannot_be_synced_the_old_build_stands(place, monkeypat
             raise OSError(errno.EIO, "Input/output error", str(folder))
         sync(folder)
 
-    monkeypatch.setattr(publish, "sync_folder", fail_once)
+    monkeypatch.setattr(durable, "sync_folder", fail_once)
     with pytest.raises(dollymix.BuildError, match="Nothing was published"):
         merge(place)
     assert digests(place / "out") == old
@@ -277,8 +277,8 @@ def test_a_file_system_that_syncs_no_folders_can_be_built_on(place, monkeypatch)
 
 
 def test_new_folders_are_durable_with_the_build_in_them(place, monkeypatch):
-    sync, synced = publish.sync_folder, []
-    monkeypatch.setattr(publish, "sync_folder", lambda path: (synced.append(path), sync(path)))
+    sync, synced = durable.sync_folder, []
+    monkeypatch.setattr(durable, "sync_folder", lambda path: (synced.append(path), sync(path)))
     merge(place, "x/y/out")
     assert {place, place / "x", place / "x" / "y"} <= set(synced)
 
@@ -335,7 +335,7 @@ def stop_before_exchange(place, recipe):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publish, "exchange", stop)
+        patch.setattr(durable, "exchange", stop)
         with pytest.raises(KeyboardInterrupt):
             merge(place, recipe=recipe)
 
@@ -530,25 +530,25 @@ def test_a_file_taken_back_is_marked_by_what_is_left_of_it(place):
         other.open()
         other.restore(marks)
         with pytest.raises(dollymix.BuildError, match="not what its journal says"):
-            publish.Appender(other.root / "work" / "lines", publish.Mark(12, "0"))
+            durable.Appender(other.root / "work" / "lines", durable.Mark(12, "0"))
         other.remove()
 
 
 def test_a_file_taken_back_can_be_written_before_it_is_marked(place):
-    file = publish.Appender(place / "lines")
+    file = durable.Appender(place / "lines")
     file.write(b"first, second")
     file.truncate(5)
     file.write(b" and third")
     assert (place / "lines").read_bytes() == b"first and third"
     mark = file.mark()
     file.close()
-    again = publish.Appender(place / "lines", mark)
+    again = durable.Appender(place / "lines", mark)
     assert again.mark() == mark
     again.close()
 
 
 def test_a_file_taken_back_that_became_shorter_is_not_marked(place):
-    file = publish.Appender(place / "lines")
+    file = durable.Appender(place / "lines")
     file.write(b"first, second")
     file.truncate(9)
     os.truncate(place / "lines", 3)
@@ -579,8 +579,8 @@ def test_files_at_rest_are_taken_back_and_those_without_a_mark_removed(place):
 def test_much_that_is_written_is_synced_as_it_comes(place, monkeypatch):
     real, synced = os.fsync, []
     monkeypatch.setattr(publish.os, "fsync", lambda file: (synced.append(file), real(file)))
-    monkeypatch.setattr(publish, "SYNC_BYTES", 1000)
-    file = publish.Appender(place / "lines")
+    monkeypatch.setattr(durable, "SYNC_BYTES", 1000)
+    file = durable.Appender(place / "lines")
     for _ in range(100):
         file.write(b"x" * 99)
     assert len(synced) == 9
@@ -679,18 +679,18 @@ def test_a_parent_that_cannot_be_synced(place, monkeypatch, atomic, there, sync)
         merge(place)
         write_rows(place / "a.jsonl", 5)
     old = digests(place / "out") if there else {}
-    swap, real = publish.Stage._swap, publish.sync_folder
+    swap, real = publish.Stage._swap, durable.sync_folder
 
     def fail(folder):
         if folder == place:
             if sync == "ever":
                 monkeypatch.setattr(publish.os, "rename", no_space)
-                monkeypatch.setattr(publish, "exchange", no_space)
+                monkeypatch.setattr(durable, "exchange", no_space)
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(folder))
         real(folder)
 
     def swap_badly(stage, **settings):
-        monkeypatch.setattr(publish, "sync_folder", fail)
+        monkeypatch.setattr(durable, "sync_folder", fail)
         swap(stage, **settings)
 
     monkeypatch.setattr(publish.Stage, "_swap", swap_badly)
@@ -762,8 +762,8 @@ class Library:
 
 def exchange_on(monkeypatch, library, platform="linux"):
     """Let the exchange be done by this library."""
-    monkeypatch.setattr(publish.sys, "platform", platform)
-    monkeypatch.setattr(publish.ctypes, "CDLL", lambda *_, **__: library)
+    monkeypatch.setattr(durable.sys, "platform", platform)
+    monkeypatch.setattr(durable.ctypes, "CDLL", lambda *_, **__: library)
 
 
 @pytest.mark.parametrize("number", [None, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP])
@@ -807,7 +807,7 @@ def test_the_exchange_of_another_system(place, monkeypatch):
     calls = []
     library = Library(renamex_np=lambda *arguments: calls.append(arguments) or 0)
     exchange_on(monkeypatch, library, "darwin")
-    publish.exchange(place / "new", place / "old")
+    durable.exchange(place / "new", place / "old")
     # RENAME_SWAP of <sys/stdio.h> is 2, as RENAME_EXCHANGE of Linux is.
     assert calls == [(os.fsencode(place / "new"), os.fsencode(place / "old"), 2)]
 
@@ -830,5 +830,5 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(place, monkeypatch):
 def test_an_error_that_names_its_file_keeps_the_name(place):
     (place / "lines").mkdir()
     with pytest.raises(IsADirectoryError) as caught:
-        publish.Appender(place / "lines")
+        durable.Appender(place / "lines")
     assert os.fspath(caught.value.filename) == str(place / "lines")

@@ -334,7 +334,7 @@ def test_a_line_without_its_end_is_found(copy):
 
 @pytest.mark.parametrize("form", ["lineage", "dolly-parquet"])
 def test_the_row_group_of_a_changed_byte_is_named(place, monkeypatch, form):
-    monkeypatch.setattr("dollymix.export.ROW_GROUP", 10)
+    monkeypatch.setattr("dollymix.lineage.ROW_GROUP", 10)
     monkeypatch.setattr("dollymix.views.ROW_GROUP", 10)
     write_rows(place / "a.jsonl", 40)
     dollymix.merge([place / "a.jsonl"], place / "out", workers=1, formats=["jsonl", "parquet"])

@@ -18,11 +18,12 @@ from dollymix.convert import Converter, Fault, Placed, UnitResult, unreadable_fi
 from dollymix.engine.local import engine
 from dollymix.errors import BuildError, InputError
 from dollymix.example import Dolly, Origin, identifier
-from dollymix.export import Shards, dropped_line, place_columns
+from dollymix.export import Shards, dropped_line
 from dollymix.framing import Framing, Input, Unit
 from dollymix.framing.streams import place_of, show
 from dollymix.framing.units import Units
 from dollymix.ledger import Ledger, RefusedFile, SourceCounts, Verdict
+from dollymix.lineage import place_columns
 from dollymix.partition import FileCounts
 from dollymix.plan import Plan, PlannedFile
 from dollymix.publish import Stage

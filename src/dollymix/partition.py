@@ -27,8 +27,8 @@ from dollymix import blocks
 from dollymix.convert import Placed, UnitResult
 from dollymix.errors import CheckError, InternalError
 from dollymix.example import identifier
-from dollymix.export import Names
 from dollymix.ledger import Ledger, SourceCounts
+from dollymix.lineage import Names
 from dollymix.manifest import Count, InputFile, Manifest, read_rows
 from dollymix.text import printable
 

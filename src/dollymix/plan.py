@@ -15,11 +15,11 @@ from dollymix import formats, recipe, steps, tokens
 from dollymix.convert import FileSetup, Setup, SourceSetup, unreadable_file
 from dollymix.detect import detect
 from dollymix.errors import BuildError, InputError, UsageError
-from dollymix.export import Names
 from dollymix.framing import Input, Reading
 from dollymix.framing.archives import is_passed_over
 from dollymix.framing.inputs import list_inputs
 from dollymix.framing.streams import STDIN, place_of
+from dollymix.lineage import Names
 from dollymix.manifest import sha256_of, versions
 from dollymix.version import __version__
 

@@ -14,7 +14,7 @@ import msgspec
 
 from dollymix import formats
 from dollymix.example import Dolly, Example, Message, Origin
-from dollymix.export import ROW_GROUP
+from dollymix.lineage import ROW_GROUP
 from dollymix.manifest import OutputFile, sha256_of
 
 

@@ -19,10 +19,11 @@ import dollymix
 import dollymix.build
 from dollymix.collect import Conversion
 from dollymix.convert import Converter
-from dollymix.export import Exporter, Lineage, lineage_rows
+from dollymix.export import Exporter
 from dollymix.formats import sharegpt
 from dollymix.framing.units import Units
 from dollymix.ledger import reject
+from dollymix.lineage import Lineage, lineage_rows
 from dollymix.steps import required_text
 from tests.laws.builds import (
     DOLLY_KEYS,
