@@ -83,6 +83,29 @@ def test_what_steps_flag_is_shown_with_three_examples(place):
     assert done.stdout.count("`a@dollymix.dev`") == 3
 
 
+def test_what_checks_say_of_the_sample_is_told(tmp_path):
+    rows = [
+        {"instruction": f"답은 {n}번째 문장입니다." * 9, "output": f"{n}번째는요?"}
+        for n in range(40)
+    ]
+    write_lines(tmp_path / "a.jsonl", rows)
+    sources = "version: 1\nsources: [{name: s, files: [a.jsonl]}]\n"
+    write_text(
+        tmp_path / "r.yaml", f"{sources}steps: [roles, {{length_audit: {{limits: [100]}}}}]\n"
+    )
+    (seen,) = preview(tmp_path / "r.yaml")
+    assert [line.rpartition(" ")[2] for line in seen.warnings] == [
+        "[roles.look_swapped]",
+        "[length_audit.too_long]",
+    ]
+    done = run(tmp_path)
+    assert f"  s/a.jsonl: {seen.warnings[0]}" in done.stdout
+    write_lines(tmp_path / "a.jsonl", [])
+    write_text(tmp_path / "a.jsonl", '{"instruction": "", "output": "답"}\n')
+    (seen,) = preview(tmp_path / "r.yaml")
+    assert (seen.examples, seen.warnings) == (0, [])
+
+
 def test_a_build_needs_its_folder(place):
     command = [sys.executable, "-m", "dollymix", "merge", "r.yaml"]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True)

@@ -37,7 +37,8 @@ class Preview(msgspec.Struct):
 
     `examples` are those before any step. Of the row steps, `changed` counts the examples that one
     would change, by its name, `flagged` those that some would flag, by the flag, and `taken` those
-    that one would take out, by `STEP/REASON`; steps that compare examples are not run.
+    that one would take out, by `STEP/REASON`; `warnings` is what the checks say of the sample.
+    Steps that compare examples are not run.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Preview(msgspec.Struct):
     changed: dict[str, int] = {}
     flagged: dict[str, Some] = {}
     taken: dict[str, Some] = {}
+    warnings: list[str] = []
 
 
 def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Preview]:
@@ -68,27 +70,40 @@ def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Pre
         seen = Preview(
             described.name, name, setup.shapes, file.evidence, file.input.size, len(records)
         )
+        source_setup = plan.setup.sources[file.source]
+        stay: list[Example] = []
         for number, raw in enumerate(records):
             origin = Origin(described.name, name, number)
             parsed = formats.parse_record(setup.shapes, raw, origin, described.options)
             seen.rejected += sum(verdict.parts for verdict in parsed.verdicts)
             for example in parsed.examples:
-                _run(seen, plan.setup.sources[file.source].row_steps, example)
+                stay += _run(seen, source_setup.row_steps, example)
+        for check in source_setup.checks:
+            seen.warnings += _judge(check, stay)
         found.append(seen)
     return found
 
 
-def _run(seen: Preview, row_steps: tuple[steps.RowStep, ...], example: Example) -> None:
+def _judge(check: steps.Check, examples: list[Example]) -> list[str]:
+    sums = [sum(counts) for counts in zip(*map(check.measure, examples), strict=True)]
+    counts = dict(zip(check.measures, sums or [0] * len(check.measures), strict=True))
+    return [f"{message} [{code}]" for code, message in check.judge(counts)]
+
+
+def _run(
+    seen: Preview, row_steps: tuple[steps.RowStep, ...], example: Example
+) -> tuple[Example, ...]:
+    """Count what the steps do with an example; it, if it stays."""
     seen.examples += 1
     ran = steps.run(row_steps, example)
     for change in ran.changes:
         seen.changed[change.step] = seen.changed.get(change.step, 0) + 1
     for flag in ran.flags:
         _show(seen.flagged, flag, ran.example)
-    if ran.verdict is not None:
-        _show(
-            seen.taken, f"{ran.verdict.step}/{ran.verdict.reason}", ran.example, ran.verdict.message
-        )
+    if ran.verdict is None:
+        return (ran.example,)
+    _show(seen.taken, f"{ran.verdict.step}/{ran.verdict.reason}", ran.example, ran.verdict.message)
+    return ()
 
 
 def _show(found: dict[str, Some], reason: str, example: Example, message: str = "") -> None:

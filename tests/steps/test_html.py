@@ -136,6 +136,43 @@ FORMS = {
     ),
     "formula with an alternative": ("<p><math alttext='x&lt;2'><mi>x</mi></math></p>", "$x<2$"),
     "formula without": ("<p><math><mi>x</mi><mo>+</mo><mn>1</mn></math></p>", "x+1"),
+    "a fraction": ("<p><math><mfrac><mn>1</mn> <mn>2</mn></mfrac></math></p>", "1/2"),
+    "a formula of parts": (
+        "<p><math><msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup><mo>=</mo>"
+        "<mfrac><mrow><mi>a</mi><mo>+</mo><mn>1</mn></mrow><mi>b</mi></mfrac>"
+        "<msqrt><mi>y</mi><mo>-</mo><msub><mi>z</mi><mn>0</mn></msub></msqrt></math></p>",
+        "x_i^2=(a+1)/b√(y-z_0)",
+    ),
+    "a list that counts down": ("<ol reversed><li>가</li><li>나</li></ol>", "2. 가\n1. 나"),
+    "a list that counts down from": (
+        "<ol start=5 reversed=''><li>가</li><li>나</li></ol>",
+        "5. 가\n4. 나",
+    ),
+    "an item with its number": (
+        "<ol><li>가</li><li value='9'>나</li><li>다</li></ol>",
+        "1. 가\n9. 나\n10. 다",
+    ),
+    "text behind the page": (
+        "<html><body><table><tr><td>가</td><td>나</td></tr><tr><td>1</td><td>2</td></tr></table>"
+        "</body></html>\n저작권",
+        "| 가 | 나 |\n| --- | --- |\n| 1 | 2 |\n\n저작권",
+    ),
+    "two pages": (
+        "<html><head><title>x</title></head><body><p>가</p></body></html>"
+        "<html><head><title>y</title></head><body><ul><li>나</li></ul></body></html>",
+        "가\n\n- 나",
+    ),
+    "cells with the same open quote": (
+        '<table><tr><td class="a>하나</td><td class="b>둘</td></tr></table>',
+        "| 하나 | 둘 |\n| --- | --- |",
+    ),
+    "paragraphs with the same open quote": (
+        "<p class=\"a>하나</p><p title='b>둘</p><p class='c>셋</p>",
+        "하나\n\n둘\n\n셋",
+    ),
+    "links with the same open quote": ('<a href="x>하나</a>와 <a href="y>둘</a>', "하나와 둘"),
+    "words between open quotes": ('<p title="x>글, 1 < 2와 "따온> 말</p>', '글, 1 < 2와 "따온> 말'),
+    "brackets in quotes": ("<p title=\"a > b\" data-x='<b>c</b>'>가</p>", "가"),
     "reading": ("<p><ruby>漢<rp>(</rp><rt>한</rt><rp>)</rp></ruby></p>", "漢(한)"),
     "style": ("<style>p{}</style><p>가</p><script>if (a<b) alert('<p>')</script>나", "가\n\n나"),
     "entities once": ("<p>&amp;lt; &lt;b&gt; &#44032; &nbsp;&amp;amp;</p>", "&lt; <b> 가 &amp;"),
@@ -262,6 +299,20 @@ def test_a_form_in_markdown(form):
     assert converted(source) == expected
 
 
+@pytest.mark.parametrize(
+    ("opened", "closed", "expected"),
+    [
+        ("<h1>" * 240, "</h1>" * 240, "# 가"),
+        ("<rt>" * 240, "</rt>" * 240, "(가)"),
+        ("<td><li>" * 120, "</li></td>" * 120, "가"),
+        (f"<math>{'<msqrt>' * 200}", f"{'</msqrt>' * 200}</math>", "√" * 200 + "가"),
+    ],
+)
+def test_what_the_parser_takes_is_written_however_deep(opened, closed, expected):
+    made = Step()(example("답", context=opened + "가" + closed))
+    assert (made.context, made.flags) == (expected, ())
+
+
 def test_text_has_no_signs_of_headings_code_and_formulas():
     source = "<h2>가</h2><ul><li>나</li></ul><pre>b</pre><math alttext='x'><mi>x</mi></math>"
     assert converted(source, to="text") == "가\n\n- 나\n\nb\n\nx"
@@ -361,6 +412,18 @@ ANSWERS = {
     "a paragraph": ("<p>가</p>", "<p>나 다\n</p>", "<p>라</p>", "나 다"),
     "paragraphs": ("<p>가</p>", "<p>나</p>\n<p>다</p>", "<p>라</p>", "나\n\n다"),
     "a cell": ("<table><tr><td>가</td>", "<td>332cm</td>", "</tr></table>", "332cm"),
+    "a cell that holds a list": (
+        "<table><tr>",
+        "<td><ul><li>가</li><li>나</li></ul></td>",
+        "<td>다</td></tr><tr><td>라</td><td>마</td></tr></table>",
+        "가 / 나",
+    ),
+    "a cell that holds a heading": (
+        FIRST_CELL.removesuffix("<td>"),
+        "<td><h3>가</h3></td>",
+        "<td>x</td></tr></table>",
+        "가",
+    ),
     "a bar": (
         "<table><tr><td>가</td><td>나</td></tr><tr><td>",
         "a|b|c",

@@ -1,11 +1,13 @@
 """What belongs to a tool, a page or a template."""
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dollymix.example import Example, Message
-from dollymix.steps.leftovers import Step
+from dollymix.steps.leftovers import Name, Step
 from tests.helpers import ORIGIN
 
 SENTENCE = "This sentence was never translated and stands here as it was written before."
@@ -18,7 +20,14 @@ TAKEN = [
     ("[INST] 질문 [/INST]", "답이다.", "template_token"),
     ("질문", "<|im_start|>assistant\n답", "template_token"),
     ("질문", "<start_of_turn>model", "template_token"),
+    ("질문", "답이다.<|END_OF_TURN_TOKEN|>", "template_token"),
+    ("질문", "답이다.[|endofturn|]", "template_token"),
+    ("질문", "<｜Assistant｜>답이다.<｜end▁of▁sentence｜>", "template_token"),
+    ("질문", "<|start|>assistant<|channel|>final<|message|>답", "template_token"),
     ("질문", "다음과 같습니다.\nCopy code\nprint(1)", "page_text"),
+    ("질문", "```HTMLCopy code\n<p>\n```", "page_text"),
+    ("질문", "objective-cCopy code\nint a;", "page_text"),
+    ("질문", "python复制代码\nprint(1)", "page_text"),
     ("질문", "Too many requests in 1 hour. Try again later.", "page_text"),
     ("질문", "다음과 같습니다.\n```pythonCopy code\nprint(1)\n```", "page_text"),
     ("질문", "다음과 같습니다.\n\npythonCopy code\nprint(1)", "page_text"),
@@ -29,6 +38,13 @@ TAKEN = [
     ("질문", "인공지능 언어 모델로서 의견이 없습니다.", "refusal"),
     ("질문", "죄송하지만 그 질문에는 답변드릴 수 없습니다.", "refusal"),
     ("질문", "죄송하지만, 비난적인 발언은 피해 주세요.", "refusal"),
+    ("질문", "답변할 수 없습니다.", "refusal"),
+    ("질문", "그 요청에는 응할 수 없습니다.", "refusal"),
+    ("질문", "저는 그런 내용을 제공할 수 없습니다.", "refusal"),
+    ("질문", "도움을 드릴 수 없습니다.", "refusal"),
+    ("q", "I'm sorry, I can't assist with that.", "refusal"),
+    ("q", "Sorry, I can't help with that.", "refusal"),
+    ("편지가 왜 안 왔나요?", "죄송합니다. 그 질문에는 답변드릴 수 없습니다.", "refusal"),
     ("q", "As an AI language model, I have no opinion.", "refusal"),
     ("q", "I'm sorry, but I cannot do that.", "refusal"),
     ("질문", "AI 언어 모델인 저는 의견이 없습니다.", "refusal"),
@@ -79,6 +95,14 @@ LEFT = [
     ("질문", "제가 소개할 AI 비서는 시리입니다."),
     ("질문", "알파고는 구글이 만든 AI 모델로서 바둑을 둡니다."),
     ("질문", "미안해요, 비가 와도 오지 않을 수는 없었습니다."),
+    ("고객에게 보낼 사과 이메일을 작성하세요.", "죄송합니다. 제때 배송할 수 없었습니다."),
+    ("초대를 거절하는 문장을 쓰세요.", "미안해, 오늘은 같이 갈 수 없어."),
+    ("Write a reply that declines the party.", "I'm sorry, but I can't make it."),
+    ("q", "I will not do that again."),
+    ("질문", "그 회사는 서비스를 제공할 수 없습니다."),
+    ("질문", r"분수는 $\frac{{a}}{{b}}$, \frac{{a}}{{b}}, a_{{n}}, x^{{n}}, {{1}}이다."),
+    ("질문", "a <| b |> c, [|1; 2|]"),
+    ("영화의 명대사는?", f"다음 대사입니다. “{SENTENCE}” 이 말이 유명합니다."),
     ("q", "I can help with that request."),
     ("q", "I cannot answer for him, but he liked it."),
     ("단추 이름은?", "그 단추에는 copy code라고 적혀 있다."),
@@ -192,6 +216,11 @@ def test_only_and_except_exclude_each_other():
         Step(only=("echo",), except_=("refusal",))
 
 
+def test_a_step_that_would_look_for_nothing_is_refused():
+    with pytest.raises(ValueError, match="nothing would be looked for"):
+        Step(except_=get_args(Name))
+
+
 def test_the_message_is_one_line():
     verdict = Step()(example("질문", "저는 \x1b[31m 인공지능 모델입니다."))
     assert "\x1b" not in verdict.message
@@ -223,6 +252,14 @@ def test_any_text_is_judged(instruction, context, response):
         "저는",
         "AI",
         "a" * 31 + " ",
+        '"',
+        "“가",
+        "<｜",
+        "[|",
+        "\\a{{a}}",
+        "저는 응",
+        "메일",
+        "write ",
     ],
 )
 def test_long_baits_take_no_time(bait):

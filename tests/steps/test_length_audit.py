@@ -62,6 +62,20 @@ def test_tokens_are_summed_by_field_and_trainers_told_of(tmp_path, words):
     ]
 
 
+def test_the_card_has_the_whole_sentence(tmp_path, words):
+    write_lines(tmp_path / "a.jsonl", ROWS)
+    built = merge(RECIPE.format(path="words.json"), tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    for line in built.manifest.warnings:
+        assert f"- `{line}`" in card
+
+
+@pytest.mark.parametrize("limits", [(), (10, 10, 5)])
+def test_limits_are_one_or_more_each_once(limits):
+    with pytest.raises(ValueError, match="each once"):
+        Step(limits=limits)
+
+
 def test_the_manifest_names_the_tokenizer_and_no_path_of_the_machine(tmp_path, words):
     write_lines(tmp_path / "a.jsonl", ROWS)
     built = merge(RECIPE.format(path=words), tmp_path / "out").manifest

@@ -25,6 +25,9 @@ SAID = [
     "no_input", "no-input", "<no_input>", "NO_INPUT",
     "입력: 없음", "입력：없음", "Input: none", "입력값이 없음",
     "추가 입력 없음", "인풋 없음", "입력 내용 없음",
+    "입력이 제공되지 않았습니다.", "입력이 주어지지 않았습니다", "입력은 없습니다.",
+    "입력 데이터 없음",
+    "Input: N/A", "입력 : N/A", "Input: <noinput>", "No additional input needed.", "input: 없음",
 ]  # fmt: skip
 
 
@@ -102,7 +105,18 @@ def test_languages_and_more_spellings_are_chosen():
     assert Step(languages=("ko",))(example("No input")) == example("No input")
     assert Step(also=("자료 없음",))(example("<자료 없음>")) == example("")
     assert Step(also=("자료 없음",))(example(response="자료없음.")).reason == "text.no_output"
-    assert Step(also=("...",))(example("...")) == example("...")
+    long = "There is no additional input that is required for this instruction to work"
+    assert Step(also=(long,))(example(f"<{long}.>")) == example("")
+
+
+@pytest.mark.parametrize("options", [{"also": ("...",)}, {"also": (" ",)}, {"languages": ()}])
+def test_options_that_find_nothing_are_refused(options):
+    with pytest.raises(ValueError, match=r"without a letter|nothing would be found"):
+        Step(**options)
+
+
+def test_a_language_of_ones_own_is_enough():
+    assert Step(languages=(), also=("kein",))(example("kein")) == example("")
 
 
 def test_a_context_that_holds_a_marked_answer_stays():

@@ -241,6 +241,11 @@ SPACED = "문장이다. " * 50
 USED = {
     "Chinese": (CHINESE[:600] + "答案是黄河。" + CHINESE[:600], "黄河", "。"),
     "Korean without blanks": (UNSPACED + "답은서울이다." + UNSPACED, "서울", "."),
+    "code that looks like headings": (
+        "답이다.\n" + "\t# 주석이고 문장이다.\n    # 또 하나다.\n" * 40,
+        "답",
+        ".",
+    ),
     "a sentence with a long address": (
         SPACED + "http://example.com/" + "a" * 300 + " 답 이다. " + SPACED,
         "답",

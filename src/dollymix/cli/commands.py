@@ -147,7 +147,7 @@ def _dry_run(source: Any, settings: dict[str, str], as_json: bool) -> None:
 
 
 def _show_steps(file: Preview) -> None:
-    """What each step would change, and take out, of one file."""
+    """What each step would change, flag, take out and warn of in one file."""
     place = f"{file.source}/{file.file}"
     for step, count in sorted(file.changed.items()):
         out(f"  {place}: {step} would change {count:,}")
@@ -155,6 +155,8 @@ def _show_steps(file: Preview) -> None:
         for reason, some in sorted(found.items()):
             out(f"  {place}: {reason} would {verb} {some.count:,}, such as")
             _show_examples(some)
+    for line in file.warnings:
+        out(f"  {place}: {line}")
 
 
 def _show_examples(some: Some) -> None:

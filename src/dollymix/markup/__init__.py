@@ -7,6 +7,7 @@ tags     what is a tag in a source, and its plain form
 skipped  elements that are not written go, those that are never closed swallow nothing
 source   a page's source in pieces, each run of text marked
 marks    the marks, and how they are read again
+formulas MathML in one line
 blocks   the parsed page written, one writer for each kind of element
 page     all together: the text, and where each run of the source went
 outline  the lines of Markdown, and where a text may be cut

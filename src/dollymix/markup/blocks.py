@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import chain, groupby
 from typing import Any, NamedTuple
 
+from dollymix.markup.formulas import in_line
 from dollymix.markup.marks import BEGIN, END, MARK, MARKS
 from dollymix.markup.names import (
     BLOCK_NAMES,
@@ -208,7 +209,7 @@ def _formula(element: Any, out: Blocks) -> None:
     whole = "".join(element.itertext())
     text = squeezed("".join(notes[-1].itertext())) if notes else element.get("alttext")
     if not text:
-        out.line.append(squeezed(whole))
+        out.line.append(squeezed(in_line(element)))
         return
     out.form.left_out.append(whole)
     marks = MARKS.findall(text)
@@ -266,12 +267,14 @@ def _list(element: Any, out: Blocks) -> None:
         out.form.left_out.extend(element.itertext())
         return
     lines: list[str] = []
-    number = int(element.get("start") or 1) if element.tag == "ol" else None
+    is_ordered, step = element.tag == "ol", -1 if element.get("reversed") else 1
+    number = int(element.get("start") or (1 if step > 0 else len(element.findall("li"))))
     for child in _with_stray_text(element):
         if isinstance(child, str) or child.tag == "li":
-            sign = "- " if number is None else f"{number}. "
-            item = _item(child, sign, out)
-            number = number + 1 if number is not None and item else number
+            if not isinstance(child, str) and child.get("value"):
+                number = int(child.get("value"))
+            item = _item(child, f"{number}. " if is_ordered else "- ", out)
+            number += step if item else 0
             lines += item
         else:  # a list, or something else, straight in the list: belongs to the item before it
             inner = Blocks(out.form, in_cell=out.in_cell)

@@ -137,7 +137,7 @@ def outline_of(text: str) -> Outline:
 
 
 _LINE = re.compile(r"[^\n]*\n+|[^\n]+")
-_HEADING = re.compile(r"#{1,6} ")
+_HEADING = re.compile(r" {0,3}#{1,6} ")
 _SEPARATOR = re.compile(r"\|(?:\s*:?-+:?\s*\|)+")
 _FENCE = re.compile(r"(?:`{3,}(?=[^`]*$)|~{3,})")
 
@@ -149,7 +149,7 @@ def _lines(text: str) -> Iterator[Line]:
     for found in _LINE.finditer(text):
         begin, end = found.span()
         content = found[0].strip()
-        kind = _kind(content, fence)
+        kind = _kind(found[0], content, fence)
         if kind is Kind.OPENING:
             fence = _FENCE.match(content)[0]  # type: ignore[index]
             tail = "\n" + found[0][: found[0].index(fence)] + fence
@@ -159,14 +159,14 @@ def _lines(text: str) -> Iterator[Line]:
         yield above
 
 
-def _kind(content: str, fence: str) -> Kind:
-    """The kind of a line, in the code behind an opening fence where there is one."""
+def _kind(line: str, content: str, fence: str) -> Kind:
+    """The kind of a line with that content, in the code behind a fence where one is open."""
     if fence:
         is_closing = content.startswith(fence) and not content.strip(fence[0])
         return Kind.CLOSING if is_closing else Kind.CODE
     if content.startswith("|"):
         return Kind.SEPARATOR if _SEPARATOR.fullmatch(content) else Kind.ROW
-    if _HEADING.match(content):
+    if _HEADING.match(line):
         return Kind.HEADING
     return Kind.OPENING if _FENCE.match(content) else Kind.PROSE
 

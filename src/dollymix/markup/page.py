@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ from dollymix.markup.tags import edge_names, names_in
 _ROW_NAMES = SECTIONS | {"tr"}
 _ITEM_NAMES = LISTS | {"li"}
 _WHOLE_NAMES = frozenset(("table", "pre"))
+_CALLS = 10_000
 _BRACKETED = frozenset(("sup", "rt", "ruby"))
 _ITEM_SIGN = re.compile(r"\s*(?:-|\d+\.) ")
 
@@ -84,7 +87,8 @@ class Page(NamedTuple):
         if cut is None:
             return at
         signs = gap[cut:].lstrip()
-        if in_cell and signs.startswith("|"):
+        is_cell = bool(names & CELLS) and names.isdisjoint(_ROW_NAMES | _WHOLE_NAMES)
+        if (in_cell or is_cell) and signs.startswith("|"):
             return at
         if _is_open(self._names_before(run, start), {"li"}):
             signs = _ITEM_SIGN.sub("", signs, count=1)
@@ -186,8 +190,20 @@ def _written(made: Cut, form: Form) -> str | None:
     if root is None:
         return None
     out = Blocks(form)
-    flow(root, out)
+    with _room_for_nesting():
+        flow(root, out)
     return out.text()
+
+
+@contextmanager
+def _room_for_nesting() -> Iterator[None]:
+    """The parser takes 255 levels of elements, of which each is written by a few calls."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, _CALLS))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def _parsed(source: str, marks: int) -> Any:

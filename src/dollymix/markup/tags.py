@@ -20,7 +20,8 @@ _ATTRIBUTES = (
     rf"|(?:\s+(?:(?:{_any_of(BARE_ATTRIBUTES)})(?=[\s/>])|[a-z]+-[a-z-]+))+\s*/?>)"
 )
 # A tag: without quotes; with quotes that hold no angle bracket; a cell whose quotes do not match,
-# up to its first `>`; with quotes that hold brackets; with quotes that do not match.
+# up to its first `>`; with quotes that hold brackets, and end where an attribute may; with quotes
+# that do not match.
 # (Atomic groups where a possessive one would do: see `csv._grammar`.)
 TAG = (
     rf"</?(?:(?:{_any_of(_TABLE_NAMES)})(?=[\s/>])"
@@ -28,7 +29,7 @@ TAG = (
     r"""(?:[^<>"']*+>"""
     r"""|(?>(?:[^<>"']++|"[^"<>]*+"|'[^'<>]*+')*)>"""
     r"""|[^<>]*?(?:row|col)span\s*=[^<>]*+>"""
-    r"""|(?>(?:[^<>"']++|"[^"]{0,2000}+"|'[^']{0,2000}+'){0,40})>"""
+    r"""|(?>(?:[^<>"']++|"[^"]{0,2000}+"(?=[\s/>])|'[^']{0,2000}+'(?=[\s/>])){0,40})>"""
     r"""|[^<>]*+>)"""
 )
 TAGS = re.compile(TAG, re.IGNORECASE)
@@ -38,8 +39,9 @@ _SIMPLE = re.compile("(<[^<>]*>)")
 _SPAN = re.compile(r"(?:row|col)span\s*=", re.IGNORECASE)
 _NAME = re.compile(r"</?([a-z0-9-]+)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
-    r"""\b(rowspan|colspan|start|alttext)\s*=\s*("[^"]*"?|'[^']*'?|[^\s>]*)""", re.IGNORECASE
+    r"""\b(rowspan|colspan|start|value|alttext)\s*=\s*("[^"]*"?|'[^']*'?|[^\s>]*)""", re.IGNORECASE
 )
+_REVERSED = re.compile(r"\sreversed(?=[\s=/>])", re.IGNORECASE)
 _NUMBER = re.compile(r"\d{1,6}")
 _FIRST_NUMBER = re.compile(r"-?\d{1,6}")
 
@@ -71,8 +73,9 @@ def _plain(tag: str) -> str:
     name = name_of(tag)
     name = "div" if name in RAW else name
     if tag[1] == "/":
-        return f"</{name}>"
-    attributes = ""
+        # Behind the end of a page, the parser puts no table where it belongs.
+        return "" if name in ("html", "body") else f"</{name}>"
+    attributes = ' reversed="1"' if name == "ol" and _REVERSED.search(tag) else ""
     if "=" in tag:
         for key, value in _ATTRIBUTE.findall(tag):
             value = _value(key.lower(), value.strip("\"'"))
@@ -85,7 +88,7 @@ def _plain(tag: str) -> str:
 def _value(key: str, value: str) -> str:
     if key == "alttext":
         return value
-    number = (_FIRST_NUMBER if key == "start" else _NUMBER).search(value)
+    number = (_FIRST_NUMBER if key in ("start", "value") else _NUMBER).search(value)
     return number[0] if number else ""
 
 

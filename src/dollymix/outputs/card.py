@@ -31,9 +31,9 @@ _SWAPPED = (
     "answer as the person. See `chat.roles_swapped` below."
 )
 
-# Of names and keys so many characters are shown, of their lists so many entries; of each text so
-# many are read for its language.
-_SHOWN, _LISTED, _READ = 100, 20, 2000
+# Of names and keys so many characters are shown, of a warning, which may hold some of them, so many;
+# of their lists so many entries; of each text so many are read for its language.
+_SHOWN, _TOLD, _LISTED, _READ = 100, 1000, 20, 2000
 _LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 # Words, with `-`, `_` or a blank between them: nothing that Markdown or a linkifier acts on.
 _WORDS = re.compile(r"[^\W_]+(?:[-_ ][^\W_]+)*")
@@ -152,9 +152,9 @@ def _inline(text: str) -> str:
     return text if _WORDS.fullmatch(text) and len(text) <= _SHOWN else _code(text)
 
 
-def _code(text: str) -> str:
+def _code(text: str, limit: int = _SHOWN) -> str:
     """A code span that shows the text as it is, in a table's cell too."""
-    shown = printable(shortened(text, _SHOWN)).replace("|", "\\x7c") or " "
+    shown = printable(shortened(text, limit)).replace("|", "\\x7c") or " "
     fence = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
     blank = " " if "`" in (shown[0], shown[-1]) else ""
     return f"{fence}{blank}{shown}{blank}{fence}"
@@ -209,7 +209,9 @@ def _changes(ledger: Ledger) -> list[tuple[str, str, int, int]]:
 
 
 def _warnings(manifest: Manifest, ledger: Ledger) -> list[str]:
-    lines = [line if _SENTENCE.fullmatch(line) else _code(line) for line in manifest.warnings]
+    lines = [
+        line if _SENTENCE.fullmatch(line) else _code(line, _TOLD) for line in manifest.warnings
+    ]
     if any(c.warnings.get("chat.roles_swapped") for c in ledger.sources.values()):
         lines.append(_SWAPPED)
     for name, counts in ledger.sources.items():

@@ -27,6 +27,7 @@ import msgspec
 from dollymix.example import Example
 from dollymix.ledger import Verdict, filtered
 from dollymix.prose import letters, without_code
+from dollymix.text import quoted
 
 Field = Literal["instruction", "context", "response"]
 
@@ -61,7 +62,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     def __post_init__(self) -> None:
         unknown = [code for code in self.languages if code not in _SCRIPTS]
         if unknown or not self.languages:
-            raise ValueError(f"`languages` must be of {', '.join(sorted(_SCRIPTS))}")
+            told = f"holds {quoted(unknown[0])}, " if unknown else "is empty, "
+            raise ValueError(f"`languages` {told}not codes of {', '.join(sorted(_SCRIPTS))}")
         if self.identifier and find_spec("py3langid") is None:
             raise ValueError("`identifier` needs a package: pip install 'dollymix[language]'")
 

@@ -1,7 +1,8 @@
 """Leaves out examples that hold what belongs to a tool, a page or a template, not to an answer.
 
 * `leftovers.template_token`: a token of a chat template, but in code: `<|endoftext|>`,
-  `<|im_start|>`, `[INST]`, `<start_of_turn>`, `</endoftext/>`; `<s>` first, `</s>` last.
+  `<|im_start|>` and all of that form, `[|endofturn|]`, `[INST]`, `<start_of_turn>`,
+  `</endoftext/>`; `<s>` first, `</s>` last.
 * `leftovers.page_text`: the words of a chat page in a response: a line `Copy code`, `pythonCopy
   code`, `Regenerate response`, `Too many requests in 1 hour`.
 * `leftovers.refusal`: a response that begins with what the model is, or that it cannot answer:
@@ -48,25 +49,26 @@ Name = Literal[
 ]
 
 _TOKEN = re.compile(
-    r"[<\[](?:\|(?:endoftext|startoftext|im_start|im_end|im_sep|system|user|assistant|human|bot|end"
-    r"|pad|begin_of_text|end_of_text|start_header_id|end_header_id|eot_id|eom_id|sep)\|>"
-    r"|/?INST\]|</?SYS>>|/?(?:start|end)_of_turn>|/endoftext/>|eo[hm]>|(?:bos|eos|pad|unk)>)"
+    r"<\|[A-Za-z_]{2,30}\|>|\[\|(?:endofturn|endoftext|assistant|user|system|tool)\|[\]>]"
+    r"|<｜[^｜<>\n]{1,30}｜>"
+    r"|[<\[](?:/?INST\]|</?SYS>>|/?(?:start|end)_of_turn>|/endoftext/>|eo[hm]>"
+    r"|(?:bos|eos|pad|unk)>)"
 )
 # One of these stands in every such token: looking for them is much faster than for the tokens.
 _TOKEN_PIECES = (
-    "<|", "endoftext", "_of_turn>", "INST]", "SYS>>", "<eo", "<bos>", "<pad>", "<unk>"
+    "<|", "[|", "<｜", "endoftext", "_of_turn>", "INST]", "SYS>>", "<eo", "<bos>", "<pad>", "<unk>"
 )  # fmt: skip
 _HANGUL = re.compile("[가-힣]")
 _PAGE = re.compile(
-    r"(?m)^(?:Copy code|코드 복사|복사 코드|Stop generating)\s*$"
-    r"|^(?:```[a-z+#]{0,20} ?|[a-z+#]{1,20})(?:Copy code|코드 복사|복사 코드)"
+    r"(?m)^(?:Copy code|코드 복사|복사 코드|复制代码|Stop generating)\s*$"
+    r"|^(?:```[A-Za-z+#-]{0,20} ?|[A-Za-z+#-]{1,20})(?:Copy code|코드 복사|복사 코드|复制代码)"
     r"|Regenerate response|Too many requests in 1 hour|!Too many requests"
     r"|ChatGPT can make mistakes|ChatGPT may produce inaccurate information"
     r"|This content may violate our content policy"
 )
 _PAGE_WORDS = (
-    "Copy code", "복사", "Stop generating", "Regenerate r", "Too many requests", "ChatGPT ",
-    "content policy",
+    "Copy code", "복사", "复制代码", "Stop generating", "Regenerate r", "Too many requests",
+    "ChatGPT ", "content policy",
 )  # fmt: skip
 # A model speaks of itself in an answer's first sentences; other talk of models is none.
 _MODEL = "(?:모델|어시스턴트|비서|챗봇)"
@@ -96,19 +98,40 @@ _ENGLISH_SPEAKER = re.compile(
 )
 _ENGLISH_SPEAKER_WORDS = ("an AI", "an ai", "rtificial", "anguage ")
 # An answer that refuses begins with it. 않을 수 없다 ("could not but") refuses nothing.
+_HELP = (
+    "(?:fulfil+|comply with|assist(?: you)?(?: with)?|help(?: you)?(?: with)?|complete|answer"
+    "|provide)"
+)
+_CANNOT = "(?:can['’]t|cannot|can not|am unable to|am not able to|won['’]t)"
 _REFUSES = re.compile(
     r"(?:죄송|미안)[^\n]{0,120}"
     r"(?:(?<!않을 )수[는가]? 없|드리지 못|불가능합|허용되지 않|답변하기 어렵)"
     r"|(?:죄송|미안)[^\n]{0,40}(?:혐오|비난|비속|욕설|험담|성적인|발언)"
+    r"|(?:(?:저는|제가) [^.\n]{0,40}"
+    r"|(?:그|이|해당|그런|이런|요청하신) ?(?:요청|질문|내용)\S{0,3} )?"
+    r"(?:답변|대답|응답|제공|도와|도움|응)\S{0,3} ?(?:드릴|할|줄)? ?"
+    r"수[는가]? 없(?:습니다|어요|네요)"
     r"|(?i:I(?:['’]m| am) sorry,? but I"
     r" (?:can['’]t|cannot|can not|am unable|am not able|won['’]t)\b)"
+    rf"|(?i:(?:I(?:['’]m| am) )?sorry,? (?:but )?I {_CANNOT} {_HELP}\b)"
     r"|(?i:I(?: cannot| can['’]t| can not| won['’]t| will not|(?:['’]m| am) (?:unable|not able) to)"
-    r" (?:fulfil+|comply with|assist (?:you )?with|help (?:you )?with|complete|answer|provide|do)"
-    r" (?:that|this|your|such)\b)"
+    rf" {_HELP} (?:that|this|your|such)\b)"
+)
+_REFUSAL_WORDS = (
+    "sorry", "can", "not ", "won", "unable", "수 없", "수가 없", "수는 없", "죄송", "미안"
+)  # fmt: skip
+# A letter, a line of a story or a part that was asked for may say so.
+_ASKS_FOR_WORDS = re.compile(
+    r"(?:사과|거절|메일|편지|문자|메시지|쪽지|대사|대본|소설|이야기|동화)[^\n]{0,30}"
+    r"(?:써|쓰|작성|만들|적어|지어|문장|예문|표현)"
+    r"|(?i:(?:write|draft|compose|create|give|reply|say)\b[^\n]{0,60}"
+    r"(?:e-?mail|letter|message|apolog|declin|reject|story|dialog|script|speech))"
 )
 _REFUSED_WITHIN = 300
 _EDGE = 40
-_PLACEHOLDER = re.compile(r"(?<!\{)\{\{ ?[\w가-힣][\w가-힣 .-]{0,38}\}\}(?!\})")
+# Not the doubled braces of TeX, behind a command, an index or another pair.
+_PLACEHOLDER = re.compile(r"(?<![{}_^])\{\{ ?[^\W\d][\w .-]{0,38}\}\}(?!\})")
+_COMMAND = re.compile(r"\\[A-Za-z]{1,30}\*?(?:\{\{[^{}\n]{0,40}\}\})+")
 # A question that asks for another language, or for what is written in one.
 _LANGUAGE = (
     r"(?:(?:영|프랑스|독일|스페인|일본|중국|러시아|라틴|이탈리아|포르투갈|베트남|태국|아랍|히브리|그리스"
@@ -133,6 +156,8 @@ _SENTENCE = re.compile(
     rf"[{_LETTER}](?<!\w\w)[{_LETTER}'’-]{{0,30}}[ ,;:]{{1,2}}"
     rf"(?:[{_LETTER}][{_LETTER}'’-]{{0,30}}[ ,;:]{{1,2}}){{6,}}[{_LETTER}'’-]{{1,30}}"
 )
+# What somebody said or wrote may stay as it was.
+_QUOTED = re.compile(r"[\"“「『][^\"”」』\n]{0,400}[\"”」』]")
 _OTHER_LETTERS = 16
 # So many words, so many of which begin with a small letter, are a sentence and no list of names.
 _WORDS = 8
@@ -164,6 +189,8 @@ class Step(
     def __post_init__(self) -> None:
         if self.only and self.except_:
             raise ValueError("takes `only` or `except`, not both")
+        if not self._judges:
+            raise ValueError("`except` names all reasons: nothing would be looked for")
 
     def __call__(self, example: Example) -> Example | Verdict:
         """The example as it is, or the verdict on what was left in it."""
@@ -240,7 +267,9 @@ def _page_text(example: Example) -> _Found:
 
 def _refusal(example: Example) -> _Found:
     text = example.response[:_REFUSED_WITHIN]
-    found = _REFUSES.match(text) if text[:1] in "I죄미" else None
+    found = _REFUSES.match(text) if _holds(text, _REFUSAL_WORDS) else None
+    if found and _ASKS_FOR_WORDS.search(example.instruction):
+        found = None
     if found is None and not text.isascii() and _holds(text, _SPEAKER_WORDS):
         found = _SPEAKER.search(text)
     if found is None and _holds(text, _ENGLISH_SPEAKER_WORDS):
@@ -253,7 +282,7 @@ def _placeholder(example: Example) -> _Found:
         return None
     for name, text in texts(example):
         if "{{" in text and _PLACEHOLDER.search(text):
-            found = _PLACEHOLDER.search(without_code(text))
+            found = _PLACEHOLDER.search(without_code(_COMMAND.sub(" ", text)))
             if found:
                 return "leftovers.placeholder", f"`{name}` holds `{found[0]}`"
     return None
@@ -287,7 +316,7 @@ def _half_translated(example: Example) -> _Found:
     if not _asks_in_korean(example):
         return None
     prose = without_code(text)
-    found = _sentence(prose, _WORDS_IN_KOREAN)
+    found = _sentence(_QUOTED.sub(" ", prose), _WORDS_IN_KOREAN)
     if not found or not _HANGUL.search(prose):
         return None
     return "leftovers.half_translated", f"`response` is Korean but for {quoted(found, 60)}"

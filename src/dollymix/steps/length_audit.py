@@ -30,6 +30,7 @@ import msgspec
 
 from dollymix import tokens
 from dollymix.example import Example
+from dollymix.text import first_repeated
 
 _FIELDS = ("instruction", "context", "response", "system", "history")
 
@@ -41,6 +42,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tokenizer: str = ""
     limits: tuple[Annotated[int, msgspec.Meta(ge=1)], ...] = (1024, 2048, 4096, 8192)
     template_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+    def __post_init__(self) -> None:
+        if not self.limits or first_repeated(map(str, self.limits)) is not None:
+            raise ValueError("`limits` must be one or more numbers, each once")
 
     def versions(self) -> dict[str, str]:
         """The version of what counts tokens."""
