@@ -303,9 +303,13 @@ def test_a_form_in_markdown(form):
     ("opened", "closed", "expected"),
     [
         ("<h1>" * 240, "</h1>" * 240, "# 가"),
-        ("<rt>" * 240, "</rt>" * 240, "(가)"),
+        ("<rt>" * 240, "</rt>" * 240, "(" * 240 + "가" + ")" * 240),
         ("<td><li>" * 120, "</li></td>" * 120, "가"),
-        (f"<math>{'<msqrt>' * 200}", f"{'</msqrt>' * 200}</math>", "√" * 200 + "가"),
+        (
+            f"<math>{'<msqrt>' * 200}",
+            f"{'</msqrt>' * 200}</math>",
+            f"{'√(' * 199}√가{')' * 199}",
+        ),
     ],
 )
 def test_what_the_parser_takes_is_written_however_deep(opened, closed, expected):
