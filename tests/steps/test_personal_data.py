@@ -78,12 +78,22 @@ FOUND = [
     ("+39 06 1234 5678", "phone"),
     ("+91\xa012345\xa067890", "phone"),
     ("+91 1234567890", "phone"),
+    ("(+82) 10-1234-5678", "phone"),
+    ("+82 (10) 1234-5678", "phone"),
+    ("82-2-123-4567", "phone"),
+    ("02-1234567", "phone"),
+    ("031)2345678", "phone"),
     ("4111 1111 1111 1111", "card"),
     ("4111-1111-1111-1111", "card"),
     ("4111111111111111", "card"),
     ("3782 822463 10005", "card"),
     ("hong.gildong+a@mail.co.kr", "email"),
     ("hong_1@sub.mail.com", "email"),
+    ("éric@mail.com", "email"),
+    ("o'brien@mail.com", "email"),
+    ("홍길동@mail.com", "email"),
+    ("kim@한국.kr", "email"),
+    ("kim＠mail.com", "email"),
     ("93.184.216.34", "ip"),
     ("211.234.5.6", "ip"),
     ("2606:2800:220:1:248:1893:25c8:1946", "ip"),
@@ -100,6 +110,10 @@ PASSED = [
     "９００１０１－１２３４５６０",
     "ISBN 0262033844", "ISBN-10: 0201896834", "0201896834", "amazon.com/dp/0262033844",
     "8.8.8.8", "1.1.1.1", "Chrome/114.0.0.0", "lib==21.10.44.12", "libfoo-21.10.44.12",
+    "image@2x.png", "pkg@1.2.3.tgz", "vue@next.js", "git@github.com:user/repo.git",
+    "https://user:pw@host.com/", "@property.setter", "data@property.setter", "3.02-123-4567",
+    "그림 112.33.44.11", "제 113.45.12.21 절", "firmware 102.15.33.22", "driver: 101.22.33.4",
+    "x010-1234-5678", "AT02-123-4567", "item-02-1234567", "2-1234567", "002-1234567",
     "1612345678901", "0x4111111111111111", "제2010-1234-5678901호",
 ]  # fmt: skip
 
@@ -134,6 +148,37 @@ def test_a_mask_stands_where_the_number_stood():
     )
     made = Step(action="mask")(example(given)).response
     assert made == "① [PHONE]（집）, [PHONE], [RESIDENT_NUMBER]"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "Tel.",
+        "tel",
+        "T",
+        "T.",
+        "HP.",
+        "H.P.",
+        "M.",
+        "휴대폰.",
+        "연락처.",
+        "fax",
+        "FAX",
+        "mobile",
+        "문의:",
+        "☎",
+    ],
+)
+@pytest.mark.parametrize("number", ["02-123-4567", "010-1234-5678", "031-123-4567"])
+def test_a_number_is_found_behind_what_it_is_called(before, number):
+    assert Step(action="mask")(example(f"{before}{number}")).response == f"{before}[PHONE]"
+
+
+def test_the_word_before_an_address_is_not_masked():
+    made = Step(action="mask")(example("이메일kim@mail.com, IP211.234.100.5, 'lee@mail.com'이다"))
+    assert made.response == "이메일[EMAIL], IP[IP], '[EMAIL]'이다"
+    made = Step(action="mask")(example("https://a.com/?to=kim@mail.com"))
+    assert made.response == "https://a.com/?to=[EMAIL]"
 
 
 def test_numbers_of_a_list_are_all_found():

@@ -22,9 +22,11 @@ lineage; `mask` does so too, and puts the mask in its place in every text of the
 history too); `drop` filters the example. `answer_start` is carried; where it cannot
 be, it is left out and the example flagged `qa.answer_start_lost`.
 
-No message holds what was found. What is dropped stands in `dropped.jsonl.zst`, as it does for every
-step; with `mask` it is in no text of the build. What tells a record in its source (`meta`: title,
-id, address of the page) and what a turn says besides its text stay as they are in the lineage.
+No message holds what was found. What a step has dropped stands in `dropped.jsonl.zst` as it was
+then, and what was rejected in `rejects.jsonl` as it came: put this step before those that drop, and
+keep both files to yourself. With `mask` it is in no other text of the build. What tells a record in
+its source (`meta`: title, id, address of the page) and what a turn says besides its text stay as
+they are in the lineage.
 
 Filters, with `action: drop`: the reasons above.
 """
@@ -163,14 +165,21 @@ _COUNTRY = (
     "(?:1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[146]|9[0-58]"
     "|2[1-689][0-9]|3[578][0-9]|42[0-9]|5[09][0-9]|6[7-9][0-9]|8[058][0-9]|9[679][0-9])"
 )
+# Words that are written without a blank before a number: `fax02-123-4567`, `T.02-123-4567`.
+_CALLED = "|".join(f"(?<={word})" for word in ("(?i:tel)", "(?i:fax)", "HP", "hp", "(?i:mobile)"))
+_CALL = f"(?:{_BEFORE}|{_CALLED}|(?<=(?<![A-Za-z])[TMHF]))"
 _PHONE = re.compile(
-    f"{_BEFORE}(?<![+.])(?:"
+    rf"{_CALL}(?<!\+)(?<![0-9]\.)(?:"
     r"01[016789]\.[0-9]{3,4}\.[0-9]{4}"
     rf"|(?:\(01[016789]\) ?|01[016789](?:\) ?|{_BETWEEN})){_LAST_EIGHT}"
     rf"|(?:\({_AREA}\) ?|{_AREA}(?:\) ?| ?[.-] ?| ))[0-9]{{3,4}}(?: ?[.-] ?| )[0-9]{{4}}"
     rf"|(?<!/)02[1-9][0-9]{{6,7}}"
     rf"|(?:\+|00)82[ .-]?(?:\(0\)|0)?[ .-]?[0-9]{{1,2}}{_BETWEEN}{_LAST_EIGHT}"
+    rf"|\(\+82\) ?(?:\(0\)|0)?[0-9]{{1,2}}{_BETWEEN}{_LAST_EIGHT}"
+    rf"|(?:\+|00)82[ .-]?\([0-9]{{1,2}}\){_BETWEEN}{_LAST_EIGHT}"
     rf"|82[ .-]?0?10{_BETWEEN}{_LAST_EIGHT}"
+    r"|82-0?(?:2|[3-6][1-5]|70)-[0-9]{3,4}-[0-9]{4}"
+    r"|0(?:2|[3-6][1-5])[)-] ?[1-9][0-9]{6,7}"
     # A country's code by itself, or all digits together: `+100 200 300` is a sum.
     rf"|\+1[ .-]?(?:\([2-9][0-9]{{2}}\)|[2-9][0-9]{{2}})[ .-]?[0-9]{{3}}[ .-]?[0-9]{{4}}"
     rf"|\+{_COUNTRY}[1-9][0-9]{{6,13}}"
@@ -187,15 +196,27 @@ _CARD = re.compile(
     rf")(?![.-]?[0-9]){_BEHIND}"
 )
 _IPV4 = re.compile(
-    f"{_BEFORE}(?<!\\.)([0-9]{{1,3}})(?:\\.[0-9]{{1,3}}){{3}}(?![.-]?[0-9]){_BEHIND}"
+    f"(?:{_BEFORE}|(?<=IP))(?<!\\.)([0-9]{{1,3}})(?:\\.[0-9]{{1,3}}){{3}}(?![.-]?[0-9]){_BEHIND}"
 )
 _IPV6 = re.compile(f"{_BEFORE}(?<!:)[23][0-9A-Fa-f]{{3}}:[0-9A-Fa-f:]{{6,34}}{_BEHIND}(?!:)")
-_VERSION = re.compile(r"(?i)(?:§|==|\bv|\bver|version|버전|release)[ .:=]{0,2}\Z")
+_VERSION = re.compile(
+    r"(?i)(?:§|==|\bv|\bver|version|release|firmware|driver|build|figure|\bfig|table|section|chapter"
+    r"|버전|펌웨어|드라이버|빌드|그림|(?<![가-힣])[표제])[ .:=]{0,2}\Z"
+)
 _BOOK = re.compile(r"(?i)ISBN(?:-10)?[ :]{0,2}\Z")
-_DOMAIN = re.compile(r"@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9@-])")
+_DOMAIN = re.compile(r"[@＠](?:(?:[^\W_]|-){1,63}\.){1,8}([A-Za-z]{2,24})(?![A-Za-z0-9@-])")
 _LOCAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._%+-")
 _LONGEST_LOCAL = 64
-_RESERVED = re.compile(r"(?i)@(?:.*\.)?(?:example(?:\.com|\.org|\.net|\.co\.kr)?|test|invalid)\Z")
+# What stands behind an `@` in names of files and in code.
+_NO_DOMAINS = frozenset(
+    (
+        "png", "jpg", "jpeg", "gif", "svg", "webp", "js", "ts", "css", "html", "json", "tgz", "gz",
+        "zip", "whl", "jar", "exe", "git", "setter", "getter", "deleter", "append",
+    )
+)  # fmt: skip
+_RESERVED = re.compile(
+    r"(?i)[@＠](?:.*\.)?(?:example(?:\.com|\.org|\.net|\.co\.kr)?|test|invalid)\Z"
+)
 # A sign or a bracket may open a number; what stands before that is looked at, too.
 _OPENS_BEFORE = 2
 _SEEN_BEFORE = 14
@@ -207,7 +228,7 @@ _UNCHECKED_SINCE = "201001"
 def _found(text: str, wanted: frozenset[str]) -> list[_Found]:
     """What is found in the text, from left to right, none over another."""
     found: list[_Found] = []
-    if "email" in wanted and "@" in text:
+    if "email" in wanted and ("@" in text or "＠" in text):
         found += _emails(text)
     for candidate in _CANDIDATE.finditer(text):
         first = max(0, candidate.start() - _SEEN_BEFORE)
@@ -231,14 +252,41 @@ def _found(text: str, wanted: frozenset[str]) -> list[_Found]:
 
 def _emails(text: str) -> Iterator[_Found]:
     for found in _DOMAIN.finditer(text):
-        start = found.start()
-        least = max(0, start - _LONGEST_LOCAL)
-        while start > least and text[start - 1] in _LOCAL:
-            start -= 1
-        while start < found.start() and text[start] in ".-%+":
-            start += 1
-        if start < found.start() and not _RESERVED.match(found[0]):
-            yield _Found(start, found.end(), "email")
+        start = _local_start(text, found.start())
+        if start == found.start() or _RESERVED.match(found[0]):
+            continue
+        local = text[start : found.start()]
+        if found[1].lower() in _NO_DOMAINS or local == "git" or _is_login(text, start):
+            continue
+        yield _Found(start, found.end(), "email")
+
+
+def _local_start(text: str, end: int) -> int:
+    """Where the part of an address before its `@` begins. Letters of other scripts are of it where
+    it has no others: with them, they are the word before it."""
+    start, least = end, max(0, end - _LONGEST_LOCAL)
+    while start > least and (text[start - 1] in _LOCAL or _is_within(text, start - 1)):
+        start -= 1
+    while start < end and text[start] in ".-%+":
+        start += 1
+    while start == end or not text[start:end].isascii():
+        if start <= least or not text[start - 1].isalpha():
+            break
+        start -= 1
+    return start
+
+
+def _is_within(text: str, at: int) -> bool:
+    """Whether a character is an accented letter, or an apostrophe between letters."""
+    if text[at] in "'’":
+        return at > 0 and text[at - 1].isalpha() and text[at + 1].isalpha()
+    return "\u00c0" <= text[at] <= "\u024f"
+
+
+def _is_login(text: str, start: int) -> bool:
+    """Whether a name and a password stand there, in the address of a page."""
+    begin = text.rfind("://", max(0, start - _LONGEST_LOCAL), start) + 3
+    return begin > 2 and ":" in text[begin:start] and not re.search(r"[\s/?]", text[begin:start])
 
 
 def _registrations(text: str, start: int) -> Iterator[_Found]:
