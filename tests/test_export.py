@@ -361,6 +361,39 @@ def test_a_view_can_be_read_back_to_the_same_texts(everything, form):
         assert [line["context"] for line in back] == [line["context"] for line in lines]
 
 
+def test_a_view_has_all_that_an_example_has_beside_its_line(place):
+    tools = [{"name": "search", "parameters": {}}]
+    row = {
+        "instruction": "q", "input": "c", "output": "a", "system": "s", "rejected": "worse",
+        "history": [["q0", "a0"], ["q1", "a1"]], "tools": tools,
+    }  # fmt: skip
+    bare = {"instruction": "q", "input": "", "output": "b"}
+    (place / "rows.json").write_text(json.dumps([row, bare]))
+    write_recipe(
+        place,
+        {"sources": [{"name": "s", "files": ["rows.json"]}], "outputs": [{"view": "alpaca"}]},
+    )
+    merge(place)
+    lines = (place / "out" / "alpaca" / "train" / "00000.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [row, bare]
+
+
+@pytest.mark.parametrize("form", ["squad", "korquad2"])
+def test_a_view_has_the_place_of_the_answer(place, form):
+    answers = [{"text": "둘", "answer_start": 4}]
+    question = {"id": "1", "question": "q", "answers": answers}
+    page = {"title": "t", "paragraphs": [{"context": "둘 하나둘", "qas": [question]}]}
+    (place / "squad.json").write_text(json.dumps({"data": [page]}))
+    write_recipe(
+        place,
+        {"sources": [{"name": "s", "files": ["squad.json"]}], "outputs": [{"view": form}]},
+    )
+    merge(place)
+    line = json.loads((place / "out" / form / "train" / "00000.jsonl").read_text())
+    said = line["paragraphs"][0]["qas"][0]["answers"][0] if form == "squad" else None
+    assert (said or line["qas"][0]["answer"]) == answers[0]
+
+
 def test_views_are_in_the_manifest_and_row_for_row(everything):
     build = Build(everything / "out")
     listed = {entry["file"]: entry for entry in build.manifest["outputs"]}

@@ -277,3 +277,13 @@ def test_a_file_of_several_formats_is_read_record_by_record(place):
     chat = {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "chat"}]}
     build = merged(place, array([ROWS[0], chat, ROWS[1]]))
     assert answers(build) == [ANSWERS[0], "chat", ANSWERS[1]]
+
+
+@pytest.mark.parametrize("broken", [5, 4])
+def test_lines_of_which_half_begin_as_records_do_are_records_with_faults(place, broken):
+    data = b"{instruction: 1}\n" * broken + b"words\n" * (10 - broken)
+    if broken == 4:
+        assert refusal(place, data, format="alpaca").reason == "format.unknown"
+        return
+    build = merged(place, data, format="alpaca", allow_empty=True)
+    assert list(reasons(build)) == list(range(10))
