@@ -281,7 +281,7 @@ def test_a_file_of_several_formats_is_read_record_by_record(place):
 
 @pytest.mark.parametrize("broken", [5, 4])
 def test_lines_of_which_half_begin_as_records_do_are_records_with_faults(place, broken):
-    data = b"{instruction: 1}\n" * broken + b"words\n" * (10 - broken)
+    data = b"words\n" * (10 - broken) + b"{instruction: 1}\n" * broken
     if broken == 4:
         assert refusal(place, data, format="alpaca").reason == "format.unknown"
         return
