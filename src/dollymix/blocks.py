@@ -24,7 +24,8 @@ _CACHED = 64
 class Sink(Protocol):
     """A file that is only written at its end."""
 
-    def write(self, data: Any) -> None: ...
+    def write(self, data: Any) -> None:
+        """Append the data."""
 
 
 class Columns(msgspec.Struct, array_like=True):

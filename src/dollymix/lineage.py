@@ -99,6 +99,7 @@ class Lineage:
 
 
 def schema(pa: Any) -> Any:
+    """The columns of the table, as a pyarrow schema."""
     text, number, texts = pa.string(), pa.int64(), pa.list_(pa.string())
     numbers = pa.list_(number)
     return pa.schema(

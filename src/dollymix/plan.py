@@ -283,6 +283,7 @@ class InputDigests:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
+        """Begin to read the files, beside the build."""
         self._thread.start()
 
     def _run(self) -> None:

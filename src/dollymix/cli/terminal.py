@@ -99,6 +99,7 @@ def _write(text: str) -> None:
 
 
 def out_json(value: Any) -> None:
+    """A value as one JSON text on standard output."""
     import msgspec
 
     body = msgspec.json.encode(value, enc_hook=lambda other: str(other))

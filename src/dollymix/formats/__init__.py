@@ -53,9 +53,11 @@ class Format(Protocol):
     Row: type[msgspec.Struct]
     Options: type[msgspec.Struct]
 
-    def parse(self, row: Any, raw: Any, origin: Origin, options: Any) -> Parsed: ...
+    def parse(self, row: Any, raw: Any, origin: Origin, options: Any) -> Parsed:
+        """The examples and verdicts of a row; `raw` is the text it was decoded from."""
 
-    def render(self, example: Example) -> object: ...
+    def render(self, example: Example) -> object:
+        """The example as a record of this format."""
 
 
 class Foreign(msgspec.Struct):

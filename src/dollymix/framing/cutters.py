@@ -10,9 +10,11 @@ from dollymix.framing import Framing, csv, json_array, jsonl
 class Cutter(Protocol):
     """Finds where a unit may end: the first place from `least` on, or the last; 0 for none."""
 
-    def cut(self, buffer: bytearray, least: int) -> int: ...
+    def cut(self, buffer: bytearray, least: int) -> int:
+        """The first place from `least` on where a unit may end; 0 for none."""
 
-    def last(self, buffer: bytearray) -> int: ...
+    def last(self, buffer: bytearray) -> int:
+        """The last such place; 0 for none."""
 
 
 class LineCutter:
@@ -23,11 +25,13 @@ class LineCutter:
         self._seen = 0
 
     def cut(self, buffer: bytearray, least: int) -> int:
+        """Behind the first line end from `least` on."""
         found = jsonl.find_newline(buffer, self._encoding, max(least - 1, self._seen))
         self._seen = max(len(buffer) - 4, 0) if found < 0 else 0
         return found
 
     def last(self, buffer: bytearray) -> int:
+        """Behind the last line end."""
         return jsonl.rfind_line(buffer, self._encoding)
 
 
@@ -39,6 +43,7 @@ class RowCutter:
         self._seen = 0
 
     def cut(self, buffer: bytearray, least: int) -> int:
+        """Behind the first row that ends at `least` or later."""
         end = self._scan(buffer, least)
         if end < least:
             self._seen = end
@@ -47,6 +52,7 @@ class RowCutter:
         return end
 
     def last(self, buffer: bytearray) -> int:
+        """Behind the last whole row."""
         return self._scan(buffer, len(buffer) + 1)
 
     def _scan(self, buffer: bytearray, least: int) -> int:
@@ -71,6 +77,7 @@ class ElementCutter:
         self._seen = 0
 
     def cut(self, buffer: bytearray, least: int) -> int:
+        """Behind the first border from `least` on."""
         if self._is_object:
             return 0
         if self._exact:
@@ -80,6 +87,7 @@ class ElementCutter:
         return match.end() if match else 0
 
     def last(self, buffer: bytearray) -> int:
+        """Behind the last border, found exactly."""
         if self._is_object:
             return 0
         borders = json_array.Scanner(self._depth).scan(bytes(buffer[1:]))

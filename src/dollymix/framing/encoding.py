@@ -126,6 +126,7 @@ class Transcoding:
         self._fault: InputError | None = None
 
     def read(self) -> bytes:
+        """The next piece as UTF-8; empty at the end. Raises InputError (`encoding.invalid`)."""
         while not self._ended:
             text = self._next()
             if text:
@@ -149,4 +150,5 @@ class Transcoding:
             return error.object[: error.start].decode(self._encoding, "ignore")
 
     def close(self) -> None:
+        """Close the stream below."""
         self._reader.close()

@@ -75,24 +75,30 @@ def stream_compression(source: Input) -> Compression:
 class Reader(Protocol):
     """A stream of decompressed bytes."""
 
-    def read(self) -> bytes: ...
+    def read(self) -> bytes:
+        """The next piece; empty at the end. Raises InputError."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close what is read."""
 
 
 class Decompressor(Protocol):
     """What zstd, gzip, bzip2 and xz decoders have in common."""
 
     @property
-    def eof(self) -> bool: ...
+    def eof(self) -> bool:
+        """True behind the end of a frame."""
 
     @property
-    def needs_input(self) -> bool: ...
+    def needs_input(self) -> bool:
+        """False where more can come without more input."""
 
     @property
-    def unused_data(self) -> bytes: ...
+    def unused_data(self) -> bytes:
+        """What stood behind the end."""
 
-    def decompress(self, data: Any, max_length: int = -1, /) -> bytes: ...
+    def decompress(self, data: Any, max_length: int = -1, /) -> bytes:
+        """At most `max_length` bytes of what the data unpack to."""
 
 
 def open_stream(source: Input, compression: Compression, limits: Limits | None = None) -> Reader:

@@ -54,6 +54,7 @@ class Units:
     def unit(
         self, start: int, end: int, *, data: Any = None, last: bool = False, too_large: bool = False
     ) -> Unit:
+        """A unit of this file; without `data`, whoever takes it reads them."""
         path = self.source.path if data is None else ""
         return Unit(*self.place, start, end, path, data, last, too_large)
 

@@ -31,6 +31,7 @@ class Cuts(NamedTuple):
         return bisect_right(self.begins, part.begin) - 1, bisect_left(self.begins, part.end)
 
     def between(self, first: int, last: int) -> Part:
+        """The part between two cuts of those numbers."""
         return Part(self.begins[first], self.begins[last])
 
 
@@ -70,6 +71,7 @@ class Outline(NamedTuple):
     cuts: Cuts
 
     def line(self, at: int) -> Line:
+        """The line that holds a place."""
         return self.lines[max(bisect_right(self.begins, at) - 1, 0)]
 
     def between(self, begin: int, end: int) -> list[Line]:

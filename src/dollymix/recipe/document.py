@@ -147,6 +147,7 @@ class Document:
 
 
 def named(text: str) -> str:
+    """A text in quotes, with no secret in it."""
     # Hidden before it is cut: half a secret is one, too.
     return quoted(told(text))
 

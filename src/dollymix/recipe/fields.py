@@ -83,6 +83,7 @@ def _values(annotation: Any) -> tuple[Any, ...]:
 
 
 def struct_of_list(annotation: Any) -> type[msgspec.Struct] | None:
+    """The struct that a list of structs holds; None for any other type."""
     if typing.get_origin(annotation) is not list:
         return None
     (inner,) = typing.get_args(annotation)

@@ -46,9 +46,11 @@ class Check(Protocol):
 
     measures: tuple[str, ...]
 
-    def measure(self, example: Example) -> tuple[int, ...]: ...
+    def measure(self, example: Example) -> tuple[int, ...]:
+        """The example's counts, in the order of `measures`."""
 
-    def judge(self, counts: dict[str, int]) -> list[tuple[str, str]]: ...
+    def judge(self, counts: dict[str, int]) -> list[tuple[str, str]]:
+        """What the sums of one source say, as `(code, message)` each."""
 
 
 class Change(NamedTuple):
@@ -88,9 +90,11 @@ class GroupStep(Protocol):
 
     outcome: Outcome
 
-    def key(self, example: Example) -> bytes: ...
+    def key(self, example: Example) -> bytes:
+        """16 bytes, equal for examples that are to be compared."""
 
-    def decide(self, group: list[int]) -> Iterator[Decision]: ...
+    def decide(self, group: list[int]) -> Iterator[Decision]:
+        """The members of a group that go, given in canonical order."""
 
 
 def names() -> list[str]:
