@@ -6,8 +6,16 @@ import msgspec
 import pytest
 
 from dollymix.errors import InternalError
-from dollymix.example import Origin
-from dollymix.ledger import Ledger, RefusedFile, SourceCounts, part_fault, reject
+from dollymix.example import Example, Origin
+from dollymix.ledger import (
+    Ledger,
+    RefusedFile,
+    SourceCounts,
+    Verdict,
+    filtered,
+    part_fault,
+    reject,
+)
 
 ORIGIN = Origin("s", "a.json", 12, "conversations[0]")
 
@@ -20,6 +28,18 @@ def test_a_reject_is_of_its_part_and_says_where_the_fault_is():
     deeper = reject(ORIGIN, "x", "schema.type", "is a number", path="x.y")
     assert (deeper.origin.path, deeper.path, deeper.parts) == ("x", "x.y", 1)
     assert reject(ORIGIN, "", "json.syntax", "is cut off").path == ""
+
+
+def test_what_a_step_takes_out_is_told_with_its_example():
+    example = Example(instruction="q", response="a", origin=ORIGIN)
+    assert filtered(example, "length", "length.too_long", "is long") == Verdict(
+        origin=ORIGIN,
+        outcome="filtered",
+        step="length",
+        reason="length.too_long",
+        message="is long",
+        example=example,
+    )
 
 
 def test_what_is_dropped_is_counted_by_its_outcome():
