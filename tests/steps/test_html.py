@@ -170,6 +170,11 @@ FORMS = {
         "<p class=\"a>하나</p><p title='b>둘</p><p class='c>셋</p>",
         "하나\n\n둘\n\n셋",
     ),
+    "cells whose quotes do not end": (
+        '<table><tr><td class=">하나</td><td class= ">둘</td></tr></table>',
+        "| 하나 | 둘 |\n| --- | --- |",
+    ),
+    "a value that ends so, and one of brackets": ('<a href="?a=" title="a > b">가</a>', "가"),
     "links with the same open quote": ('<a href="x>하나</a>와 <a href="y>둘</a>', "하나와 둘"),
     "words between open quotes": ('<p title="x>글, 1 < 2와 "따온> 말</p>', '글, 1 < 2와 "따온> 말'),
     "brackets in quotes": ("<p title=\"a > b\" data-x='<b>c</b>'>가</p>", "가"),

@@ -19,6 +19,8 @@ _ATTRIBUTES = (
     r"""(?=\s*/?>|(?!\s*=)[^<>"'=]*+["'=]"""
     rf"|(?:\s+(?:(?:{_any_of(BARE_ATTRIBUTES)})(?=[\s/>])|[a-z]+-[a-z-]+))+\s*/?>)"
 )
+# A quote behind `=` begins a value, and ends none that holds brackets.
+_END_OF_VALUE = "(?<!=)(?<!= )"
 # A tag: without quotes; with quotes that hold no angle bracket; a cell whose quotes do not match,
 # up to its first `>`; with quotes that hold brackets, and end where an attribute may; with quotes
 # that do not match.
@@ -29,7 +31,8 @@ TAG = (
     r"""(?:[^<>"']*+>"""
     r"""|(?>(?:[^<>"']++|"[^"<>]*+"|'[^'<>]*+')*)>"""
     r"""|[^<>]*?(?:row|col)span\s*=[^<>]*+>"""
-    r"""|(?>(?:[^<>"']++|"[^"]{0,2000}+"(?=[\s/>])|'[^']{0,2000}+'(?=[\s/>])){0,40})>"""
+    rf"""|(?>(?:[^<>"']++|"[^"<>]*+"|'[^'<>]*+'|"[^"]{{0,2000}}+{_END_OF_VALUE}"(?=[\s/>])"""
+    rf"""|'[^']{{0,2000}}+{_END_OF_VALUE}'(?=[\s/>])){{0,40}})>"""
     r"""|[^<>]*+>)"""
 )
 TAGS = re.compile(TAG, re.IGNORECASE)
