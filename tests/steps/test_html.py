@@ -427,6 +427,12 @@ ANSWERS = {
         "<td>다</td></tr><tr><td>라</td><td>마</td></tr></table>",
         "가 / 나",
     ),
+    "a cell that holds code": (
+        "<table><tr>",
+        "<td><pre>가</pre></td>",
+        "<td>다</td></tr><tr><td>라</td><td>마</td></tr></table>",
+        "가",
+    ),
     "a cell that holds a heading": (
         FIRST_CELL.removesuffix("<td>"),
         "<td><h3>가</h3></td>",

@@ -87,8 +87,7 @@ class Page(NamedTuple):
         if cut is None:
             return at
         signs = gap[cut:].lstrip()
-        is_cell = bool(names & CELLS) and names.isdisjoint(_ROW_NAMES | _WHOLE_NAMES)
-        if (in_cell or is_cell) and signs.startswith("|"):
+        if (in_cell or _is_of_cell(names)) and signs.startswith("|"):
             return at
         if _is_open(self._names_before(run, start), {"li"}):
             signs = _ITEM_SIGN.sub("", signs, count=1)
@@ -103,7 +102,7 @@ class Page(NamedTuple):
         names = edge_names(self.source[max(start, self.ends[run]) : end])
         if names & _BRACKETED and gap.startswith(")") and first < run:
             return at + 1
-        if in_cell and gap.lstrip().startswith("|"):
+        if (in_cell or _is_of_cell(names)) and gap.lstrip().startswith("|"):
             return at
         if names & _WHOLE_NAMES:
             return at + len(gap.partition("\n\n")[0].rstrip())
@@ -141,6 +140,11 @@ def _is_open(names: list[str], wanted: Collection[str]) -> bool:
         elif name[:1] == "/" and name[1:] in wanted:
             opened = max(0, opened - 1)
     return opened > 0
+
+
+def _is_of_cell(names: set[str]) -> bool:
+    """Whether the elements at the edge of a part are a cell and what it holds, no row and table."""
+    return bool(names & CELLS) and names.isdisjoint(_ROW_NAMES | {"table"})
 
 
 def _line_cut(gap: str, names: set[str], *, at_start: bool) -> int | None:
