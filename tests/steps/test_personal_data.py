@@ -1,8 +1,6 @@
 """Numbers and addresses of persons: all of these are made up."""
 
-import re
 from itertools import pairwise
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 
 from dollymix.example import Example, Message
 from dollymix.rewrite import texts
-from dollymix.steps import personal_data
 from dollymix.steps.personal_data import Step, _found
 from tests.helpers import (
     ORIGIN,
@@ -21,7 +18,6 @@ from tests.helpers import (
     read_ledger,
     read_lineage,
     read_lines,
-    read_rejects,
     write_lines,
 )
 
@@ -317,34 +313,6 @@ def test_a_masked_number_is_nowhere_in_the_build(tmp_path):
     assert read_lineage(tmp_path / "out")[0]["flags"] == ["personal_data.phone"]
     assert read_ledger(tmp_path / "out")["total"]["warnings"] == {"personal_data.phone": 1}
     assert not any(b"1234-5678" in data for data in all_files(tmp_path / "out").values())
-
-
-def test_a_mask_reaches_what_a_later_step_drops_and_neither_earlier_ones_nor_rejects(tmp_path):
-    write_lines(
-        tmp_path / "a.jsonl",
-        [
-            {"instruction": "a", "output": "저는 AI 언어 모델입니다. 문의는 kim@dollymix.dev 로"},
-            {"instruction": "lee@dollymix.dev?", "output": ""},
-        ],
-    )
-    source = "version: 1\nsources: [{name: a, files: [a.jsonl]}]\n"
-    mask = "{personal_data: {action: mask}}"
-    merge(f"{source}steps: [{mask}, leftovers]\n", tmp_path / "before")
-    merge(f"{source}steps: [leftovers, {mask}]\n", tmp_path / "behind")
-    responses = [read_dropped(tmp_path / place)[0]["response"] for place in ("before", "behind")]
-    assert ["[EMAIL]" in response for response in responses] == [True, False]
-    assert "lee@dollymix.dev" in read_rejects(tmp_path / "before")[0]["text"]
-    page = (Path(__file__).parents[2] / "docs" / "steps.md").read_text()
-    assert "`rejects.jsonl`" in page.partition("\n## personal_data\n")[2].partition("\n## ")[0]
-    assert "`rejects.jsonl`" in (personal_data.__doc__ or "")
-
-
-def test_the_recipe_of_the_page_masks_before_it_filters():
-    page = (Path(__file__).parents[2] / "docs" / "steps.md").read_text()
-    steps = re.findall(r"(?m)^  - ([a-z_]+)", page.partition("```yaml")[2].partition("```")[0])
-    filters = [name for name in steps[steps.index("no_input") + 1 :] if name != "personal_data"]
-    assert {"required_text", "length", "leftovers", "exact_duplicates"} <= set(filters)
-    assert steps.index("personal_data") < min(map(steps.index, filters))
 
 
 def test_what_is_dropped_is_told_without_its_data(tmp_path):

@@ -22,11 +22,11 @@ lineage; `mask` does so too, and puts the mask in its place in every text of the
 history too); `drop` filters the example. `answer_start` is carried; where it cannot
 be, it is left out and the example flagged `qa.answer_start_lost`.
 
-No message holds what was found. `mask` changes the examples that reach it: what an earlier step
-takes out stands in `dropped.jsonl.zst` in clear, and what could not be understood in
-`rejects.jsonl`, always, as it was read. So put it before the steps that take examples out, behind
-`normalize` and `no_input`. What tells a record in its source (`meta`: title, id, address of the
-page) and what a turn says besides its text stay as they are in the lineage.
+No message holds what was found. What a step has dropped stands in `dropped.jsonl.zst` as it was
+then, and what was rejected in `rejects.jsonl` as it came: put this step before those that drop, and
+keep both files to yourself. With `mask` it is in no other text of the build. What tells a record in
+its source (`meta`: title, id, address of the page) and what a turn says besides its text stay as
+they are in the lineage.
 
 Filters, with `action: drop`: the reasons above.
 """
