@@ -59,7 +59,7 @@ class Appender:
         """Go on behind what a mark says is there; raises BuildError where it is not."""
         digest = _digest_of(self._file, mark.length)
         if digest is None or digest.hexdigest() != mark.digest:
-            raise BuildError(f"{printable(str(self.path))}: is not what its journal says")
+            raise BuildError(f"{shown(self.path)}: is not what its journal says")
         self.length, self._digest = mark.length, digest
 
     def write(self, data: Any) -> None:
@@ -83,7 +83,7 @@ class Appender:
             with naming(self.path), open(self.path, "rb", buffering=0) as file:
                 self._digest = _digest_of(file.fileno(), self.length)
         if self._digest is None:
-            raise BuildError(f"{printable(str(self.path))}: became shorter while it was written")
+            raise BuildError(f"{shown(self.path)}: became shorter while it was written")
         return Mark(self.length, self._digest.hexdigest())
 
     def truncate(self, length: int) -> None:
@@ -121,6 +121,11 @@ class Appender:
         file, self._file = self._file, -1
         with naming(self.path):
             os.close(file)
+
+
+def shown(path: str | Path) -> str:
+    """A path, safe to print."""
+    return printable(os.fspath(path))
 
 
 @contextlib.contextmanager
@@ -179,7 +184,7 @@ def exchange(new: Path, old: Path) -> None:
 
 def _cannot_exchange(old: Path, number: int) -> StoppedError:
     return StoppedError(
-        f"{printable(str(old))}: cannot be replaced in one step here ({os.strerror(number)}). Give "
+        f"{shown(old)}: cannot be replaced in one step here ({os.strerror(number)}). Give "
         "--not-atomic to replace it in two, or name a directory that is not there yet"
     )
 

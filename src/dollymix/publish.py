@@ -22,10 +22,9 @@ from typing import Any
 import msgspec
 
 from dollymix import durable
-from dollymix.durable import Appender, Mark
+from dollymix.durable import Appender, Mark, shown
 from dollymix.errors import BuildError, DollymixError, StoppedError, UsageError
 from dollymix.manifest import read, sha256_of
-from dollymix.text import printable
 
 # Files that are written at once: more shards than that are closed and opened again.
 _OPEN_FILES = 64
@@ -59,7 +58,7 @@ class Stage:
             durable.sync_folder(self.target.parent)
         except OSError as error:
             self.release()
-            where = _show(error.filename or self.root.parent)
+            where = shown(error.filename or self.root.parent)
             raise BuildError(f"{where}: cannot be written: {error.strerror}") from error
 
     def _take_lock(self) -> bool:
@@ -79,7 +78,7 @@ class Stage:
         except BlockingIOError as error:
             self.release()
             raise BuildError(
-                f"{_show(self.target)}: another build is writing it. Wait for its end, or stop it"
+                f"{shown(self.target)}: another build is writing it. Wait for its end, or stop it"
             ) from error
         except FileNotFoundError:
             pass
@@ -93,7 +92,7 @@ class Stage:
             return
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             raise BuildError(
-                f"{_show(self.root)}: is no folder of yours, so nothing is built in it. Remove it"
+                f"{shown(self.root)}: is no folder of yours, so nothing is built in it. Remove it"
             )
 
     def _make_folders(self) -> None:
@@ -230,7 +229,7 @@ class Stage:
                 os.rename(self._old, self.target)
         except (OSError, BuildError) as error:
             raise StoppedError(
-                f"{_show(self.target)}: is the new build, but might not outlive a power cut: its "
+                f"{shown(self.target)}: is the new build, but might not outlive a power cut: its "
                 "folder cannot be synced. Give the same command again"
             ) from error
 
@@ -273,19 +272,15 @@ def check_target(target: Path, *, force: bool) -> None:
     if not os.path.lexists(target):
         return
     if not target.is_dir():
-        raise UsageError(f"{_show(target)}: is no directory")
+        raise UsageError(f"{shown(target)}: is no directory")
     if force:
         return
     if os.geteuid() not in (0, os.stat(target).st_uid):
-        raise UsageError(f"{_show(target)}: belongs to another user. Name another, or give --force")
+        raise UsageError(f"{shown(target)}: belongs to another user. Name another, or give --force")
     if any(target.iterdir()) and not _is_build(target):
         raise UsageError(
-            f"{_show(target)}: is a directory but no build. Name another, or give --force"
+            f"{shown(target)}: is a directory but no build. Name another, or give --force"
         )
-
-
-def _show(path: str | Path) -> str:
-    return printable(os.fspath(path))
 
 
 def _is_build(folder: Path) -> bool:

@@ -8,7 +8,7 @@ from dollymix.framing import Framing, csv, json_array, jsonl
 
 
 class Cutter(Protocol):
-    """Finds where a unit may end: the first place from `least` on, or the last; 0 for none."""
+    """Finds where a unit may end."""
 
     def cut(self, buffer: bytearray, least: int) -> int:
         """The first place from `least` on where a unit may end; 0 for none."""

@@ -206,12 +206,11 @@ def _reading(element: Any, out: Blocks) -> None:
 
 def _formula(element: Any, out: Blocks) -> None:
     notes = element.findall(".//annotation")
-    whole = "".join(element.itertext())
     text = squeezed("".join(notes[-1].itertext())) if notes else element.get("alttext")
     if not text:
         out.line.append(squeezed(in_line(element)))
         return
-    out.form.left_out.append(whole)
+    out.form.left_out.append("".join(element.itertext()))
     marks = MARKS.findall(text)
     tex = MARKS.sub("", text)
     styled = _DISPLAY_STYLE.fullmatch(tex)

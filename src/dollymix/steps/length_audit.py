@@ -30,7 +30,6 @@ import msgspec
 
 from dollymix import tokens
 from dollymix.example import Example
-from dollymix.text import first_repeated
 
 _FIELDS = ("instruction", "context", "response", "system", "history")
 
@@ -44,7 +43,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     template_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
 
     def __post_init__(self) -> None:
-        if not self.limits or first_repeated(map(str, self.limits)) is not None:
+        if not self.limits or len(set(self.limits)) < len(self.limits):
             raise ValueError("`limits` must be one or more numbers, each once")
 
     def versions(self) -> dict[str, str]:
