@@ -611,6 +611,8 @@ def test_a_page_that_cannot_be_parsed_loses_its_tags_alone():
         "<p>" + "\xa0" * 200_000 + "&nbsp;" * 50_000 + "가",
         "<p>[" * 50_000,
         "<b>가</b>" * 70_000,
+        "<ul>" * 240 + "가나 <b>다</b> x " * 20_000,
+        "<p>" + "가나 <b>다</b> x " * 70_000,
     ],
 )
 def test_hostile_text_takes_no_time(hostile):

@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from typing import Any, NamedTuple
 
 from dollymix.markup.formulas import in_line
-from dollymix.markup.marks import BEGIN, END, MARK, MARKS
+from dollymix.markup.marks import BEGIN, END, MARK, MARKS, PRIVATE
 from dollymix.markup.names import (
     BLOCK_NAMES,
     CELLS,
     HEADINGS,
-    INLINE_NAMES,
     LISTS,
     SECTIONS,
-    SKIPPED,
 )
 from dollymix.markup.source import BLANK, BREAK
 
@@ -120,8 +118,6 @@ _OWN = (
     | {"tr", "br", "table", "li", "pre", "math", "sup", "rt", "dt", "dd"}
 )  # fmt: skip
 _PLAIN_BLOCKS = BLOCK_NAMES - _OWN
-# Elements that change nothing of what stands in them: gone before the tree is walked.
-TRANSPARENT = sorted(INLINE_NAMES - _OWN - SKIPPED)
 
 
 def flow(element: Any, out: Blocks) -> None:
@@ -287,18 +283,21 @@ def _list(element: Any, out: Blocks) -> None:
 def _is_contents(element: Any, form: Form) -> bool:
     """Whether a list behind its heading is a table of contents: its numbers stand alone."""
     if form.is_wiki:
-        return _letters(element)[:1].isdigit()
+        return _first_letters(element, 1).isdigit()
     return bool(_CONTENTS_NUMBER.match("".join(element.itertext())))
 
 
 def _is_template_links(element: Any, form: Form) -> bool:
-    if _letters(element) not in _TEMPLATE_LINKS:
+    if _first_letters(element, 5) not in _TEMPLATE_LINKS:
         return False
     return form.is_wiki or next(element.iterancestors(*CELLS), None) is not None
 
 
-def _letters(element: Any) -> str:
-    return "".join(MARKS.sub("", "".join(element.itertext())).split())
+def _first_letters(element: Any, most: int) -> str:
+    """The first characters in an element that are no blanks and no marks."""
+    chars = chain.from_iterable(element.itertext())
+    letters = (char for char in chars if not (char.isspace() or PRIVATE.match(char)))
+    return "".join(islice(letters, most))
 
 
 def _with_stray_text(element: Any) -> Iterator[Any]:

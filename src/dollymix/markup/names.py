@@ -32,6 +32,8 @@ CELLS = _names("td th")
 SECTIONS = _names("tbody thead tfoot")
 # What stands in these is not written.
 SKIPPED = _names("head title script style noscript template iframe nav footer svg rp")
+# Elements that change nothing of what stands in them.
+TRANSPARENT = INLINE_NAMES - SKIPPED - {"br", "sup", "rt"}
 # Elements of a formula that hold its text.
 FORMULA_LEAVES = _names("mi mn mo ms mtext annotation annotation-xml")
 # The parser takes tags in these for text.

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from dollymix.markup.blocks import TRANSPARENT, Blocks, Form, flow, squeezed
+from dollymix.markup.blocks import Blocks, Form, flow, squeezed
 from dollymix.markup.marks import END, numbers_in, shown, without_marks
 from dollymix.markup.names import BLOCK_NAMES, CELLS, HEADINGS, LISTS, SECTIONS
 from dollymix.markup.source import BREAK, Cut, cut
@@ -224,7 +224,6 @@ def _parsed(source: str, marks: int) -> Any:
     arrived = etree.tostring(root, method="text", encoding="utf-8").count(END.encode())
     if arrived < marks:
         return None
-    etree.strip_tags(root, *TRANSPARENT)
     return root
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from dollymix.markup.names import BARE_ATTRIBUTES, CELLS, NAMES, RAW, SECTIONS
+from dollymix.markup.names import BARE_ATTRIBUTES, CELLS, NAMES, RAW, SECTIONS, TRANSPARENT
 
 
 def _any_of(names: frozenset[str]) -> str:
@@ -75,6 +75,8 @@ def _plain(tag: str) -> str:
         return ""
     name = name_of(tag)
     name = "div" if name in RAW else name
+    if name in TRANSPARENT:
+        return ""  # in the tree, it would only divide the text beside it
     if tag[1] == "/":
         # Behind the end of a page, the parser puts no table where it belongs.
         return "" if name in ("html", "body") else f"</{name}>"
@@ -84,7 +86,7 @@ def _plain(tag: str) -> str:
             value = _value(key.lower(), value.strip("\"'"))
             if value:
                 attributes += f' {key.lower()}="{html.escape(html.unescape(value))}"'
-    closed = "/" if tag.endswith("/>") and name in ("br", "hr", "wbr", "img") else ""
+    closed = "/" if tag.endswith("/>") and name in ("br", "hr") else ""
     return f"<{name}{attributes}{closed}>"
 
 

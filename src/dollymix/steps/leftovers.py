@@ -102,7 +102,9 @@ _HELP = (
     "(?:fulfil+|comply with|assist(?: you)?(?: with)?|help(?: you)?(?: with)?|complete|answer"
     "|provide)"
 )
-_CANNOT = "(?:can['’]t|cannot|can not|am unable to|am not able to|won['’]t)"
+_I_CANNOT = (
+    "I(?: cannot| can['’]t| can not| won['’]t| will not|(?:['’]m| am) (?:unable|not able) to)"
+)
 _REFUSES = re.compile(
     r"(?:죄송|미안)[^\n]{0,120}"
     r"(?:(?<!않을 )수[는가]? 없|드리지 못|불가능합|허용되지 않|답변하기 어렵)"
@@ -111,21 +113,31 @@ _REFUSES = re.compile(
     r"|(?:그|이|해당|그런|이런|요청하신) ?(?:요청|질문|내용)\S{0,3} )?"
     r"(?:답변|대답|응답|제공|도와|도움|응)\S{0,3} ?(?:드릴|할|줄)? ?"
     r"수[는가]? 없(?:습니다|어요|네요)"
-    r"|(?i:I(?:['’]m| am) sorry,? but I"
-    r" (?:can['’]t|cannot|can not|am unable|am not able|won['’]t)\b)"
-    rf"|(?i:(?:I(?:['’]m| am) )?sorry,? (?:but )?I {_CANNOT} {_HELP}\b)"
-    r"|(?i:I(?: cannot| can['’]t| can not| won['’]t| will not|(?:['’]m| am) (?:unable|not able) to)"
-    rf" {_HELP} (?:that|this|your|such)\b)"
+    rf"|(?i:I(?:['’]m| am) sorry,? but {_I_CANNOT}\b)"
+    rf"|(?i:(?:I(?:['’]m| am) )?sorry,? (?:but )?{_I_CANNOT} {_HELP}\b)"
+    rf"|(?i:{_I_CANNOT} {_HELP} (?:that|this|your|such)\b)"
 )
 _REFUSAL_WORDS = (
     "sorry", "can", "not ", "won", "unable", "수 없", "수가 없", "수는 없", "죄송", "미안"
 )  # fmt: skip
-# A letter, a line of a story or a part that was asked for may say so.
+# A letter, a line of a story or a part that was asked for may apologise. It refuses nothing, but
+# where it says that it will not help, answer or write; also that, where a refusal was asked for.
 _ASKS_FOR_WORDS = re.compile(
     r"(?:사과|거절|메일|편지|문자|메시지|쪽지|대사|대본|소설|이야기|동화)[^\n]{0,30}"
     r"(?:써|쓰|작성|만들|적어|지어|문장|예문|표현)"
     r"|(?i:(?:write|draft|compose|create|give|reply|say)\b[^\n]{0,60}"
-    r"(?:e-?mail|letter|message|apolog|declin|reject|story|dialog|script|speech))"
+    r"(?:e-?mail|letter|message|apolog|declin|reject|story|dialog|speech))"
+)
+_ASKS_TO_REFUSE = re.compile("거절|사양|(?i:declin|reject|refus|turn(?:ing|s)? down)")
+_WILL_NOT_HELP = re.compile(
+    r"(?:(?:죄송|미안)[^\n]{0,80})?(?:"
+    r"(?:답변|대답|응답|응|도와|도움|작성|생성)\S{0,3} ?(?:드릴|할|줄|될)? ?"
+    r"|(?:그런|이런|그러한|이러한|해당) (?:요청|질문|내용|정보|글|이야기|행위)[^.\n]{0,20})"
+    r"(?:수[는가]? 없(?:습니다|어요|네요)|드리지 못합니다)"
+    rf"|(?i:(?:I(?:['’]m| am) )?sorry,? (?:but )?{_I_CANNOT}"
+    rf" (?:{_HELP} (?:that|this|such|any|your request|[a-z]{{3,20}}ing)"
+    r"|(?:write|create|generate|produce) (?:that|this|such|any|an?|content))\b)"
+    rf"|(?i:{_I_CANNOT} {_HELP} (?:that|this|such|your request)\b)"
 )
 _REFUSED_WITHIN = 300
 _EDGE = 40
@@ -269,7 +281,8 @@ def _refusal(example: Example) -> _Found:
     text = example.response[:_REFUSED_WITHIN]
     found = _REFUSES.match(text) if _holds(text, _REFUSAL_WORDS) else None
     if found and _ASKS_FOR_WORDS.search(example.instruction):
-        found = None
+        is_asked = _ASKS_TO_REFUSE.search(example.instruction)
+        found = None if is_asked else _WILL_NOT_HELP.match(text)
     if found is None and not text.isascii() and _holds(text, _SPEAKER_WORDS):
         found = _SPEAKER.search(text)
     if found is None and _holds(text, _ENGLISH_SPEAKER_WORDS):
