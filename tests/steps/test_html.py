@@ -136,13 +136,6 @@ FORMS = {
     ),
     "formula with an alternative": ("<p><math alttext='x&lt;2'><mi>x</mi></math></p>", "$x<2$"),
     "formula without": ("<p><math><mi>x</mi><mo>+</mo><mn>1</mn></math></p>", "x+1"),
-    "a fraction": ("<p><math><mfrac><mn>1</mn> <mn>2</mn></mfrac></math></p>", "1/2"),
-    "a formula of parts": (
-        "<p><math><msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup><mo>=</mo>"
-        "<mfrac><mrow><mi>a</mi><mo>+</mo><mn>1</mn></mrow><mi>b</mi></mfrac>"
-        "<msqrt><mi>y</mi><mo>-</mo><msub><mi>z</mi><mn>0</mn></msub></msqrt></math></p>",
-        "x_i^2=(a+1)/b√(y-z_0)",
-    ),
     "a list that counts down": ("<ol reversed><li>가</li><li>나</li></ol>", "2. 가\n1. 나"),
     "a list that counts down from": (
         "<ol start=5 reversed=''><li>가</li><li>나</li></ol>",
@@ -296,6 +289,58 @@ def test_an_unclosed_element_swallows_nothing(case):
     source, expected = UNCLOSED[case]
     made = Step()(example("답", context=source))
     assert (made.context, made.flags) == (expected, ())
+
+
+# MathML without its TeX, and the line it becomes.
+SUM = "<mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow>"
+ONE, TWO = "<mn>1</mn>", "<mn>2</mn>"
+FRACTION = f"<mfrac>{SUM}<mrow>{TWO}<mi>c</mi></mrow></mfrac>"
+FORMULAS = {
+    "a fraction": (f"<mfrac>{ONE} {TWO}</mfrac>", "1/2"),
+    "a fraction of sums": (FRACTION, "(a+b)/(2c)"),
+    "a fraction of words": ("<mfrac><mtext>합 a</mtext><mtext>수</mtext></mfrac>", "(합 a)/수"),
+    "a fraction of a fraction": (f"<mfrac><mfrac>{ONE}{TWO}</mfrac><mi>c</mi></mfrac>", "(1/2)/c"),
+    "a fraction of a power": (f"<mfrac><msup><mi>x</mi>{TWO}</msup>{TWO}</mfrac>", "x^2/2"),
+    "a mixed number": (f"{TWO}<mfrac>{ONE}{TWO}</mfrac><mi>x</mi>", "2 1/2 x"),
+    "a power": (f"<msup><mi>x</mi>{TWO}</msup><mo>+</mo><mi>y</mi>", "x^2+y"),
+    "a power before a figure": (f"<msup>{TWO}<mn>10</mn></msup><mn>3</mn>", "2^10 3"),
+    "a power of brackets": (f"<msup><mrow><mo>(</mo>{SUM}<mo>)</mo></mrow>{TWO}</msup>", "(a+b)^2"),
+    "a power of a fraction": (f"<msup><mfrac>{ONE}{TWO}</mfrac>{TWO}</msup>", "(1/2)^2"),
+    "an expression that is raised": (f"<msup><mi>x</mi>{SUM}</msup>", "x^(a+b)"),
+    "a derivative": ("<msup><mi>f</mi><mo>′</mo></msup><mo>(</mo><mi>x</mi><mo>)</mo>", "f′(x)"),
+    "an index": ("<msub><mi>x</mi><mrow><mi>i</mi></mrow></msub>", "x_i"),
+    "an index and a power": (f"<msubsup><mi>x</mi>{SUM}{TWO}</msubsup>", "x_(a+b)^2"),
+    "a sum": (
+        f"<munderover><mo>∑</mo><mrow><mi>i</mi><mo>=</mo>{ONE}</mrow><mi>n</mi></munderover>"
+        "<mi>i</mi>",
+        "∑_(i=1)^n i",
+    ),
+    "an accent": ("<mover><mi>x</mi><mo>¯</mo></mover>", "x¯"),
+    "a root": (f"<msqrt>{TWO}</msqrt><mi>x</mi>", "√2 x"),
+    "a root of a sum": (f"<msqrt>{SUM}</msqrt>", "√(a+b)"),
+    "a root of nothing": ("<mi>x</mi><msqrt></msqrt>", "x"),
+    "a root behind a fraction": (f"{FRACTION}<msqrt>{TWO}</msqrt>", "(a+b)/(2c) √2"),
+    "a higher root": (f"<mroot>{SUM}<mn>3</mn></mroot>", "(a+b)^(1/3)"),
+    "the quadratic formula": (
+        f"<mfrac><mrow><mo>−</mo><mi>b</mi><mo>±</mo><msqrt><msup><mi>b</mi>{TWO}</msup>"
+        "<mo>−</mo><mn>4</mn><mi>a</mi><mi>c</mi></msqrt></mrow>"
+        f"<mrow>{TWO}<mi>a</mi></mrow></mfrac>",
+        "(−b±√(b^2−4ac))/(2a)",
+    ),
+    "blanks between": (f"\n<mfrac>\n {ONE}\n {TWO}\n</mfrac>\n", "1/2"),
+    "a part too few": (f"<mfrac>{ONE}</mfrac>", "1"),
+    "a base that is blank": (f"<msup><mrow></mrow>{TWO}</msup><mi>H</mi>", "^2 H"),
+    "text where a part belongs": (f"<mfrac>가{ONE}{TWO}나</mfrac>", "가12나"),
+    "a private character": (f"<msup><mi>\U000f0000</mi>{TWO}</msup>", "\U000f0000^2"),
+}
+
+
+@pytest.mark.parametrize("to", ["markdown", "text"])
+@pytest.mark.parametrize("case", FORMULAS)
+def test_a_formula_without_tex_keeps_its_meaning(case, to):
+    source, expected = FORMULAS[case]
+    made = Step(to=to)(example("답", context=f"<p>식 <math>{source}</math></p>"))
+    assert (made.context, made.flags) == ("식 " + expected, ())
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -481,6 +526,15 @@ ANSWERS = {
         "이다</p>",
         "$x$",
     ),
+    "a formula with an alternative": (
+        "<p>식은 ",
+        "<math alttext='x'><mi>x</mi></math>",
+        "이다</p>",
+        "$x$",
+    ),
+    "a formula without TeX": ("<p>식 ", f"<math>{FRACTION}</math>", " 뒤</p>", "(a+b)/(2c)"),
+    "a formula and more": ("<p>식 ", f"2<math>{FRACTION}</math> 뒤", "</p>", "2(a+b)/(2c) 뒤"),
+    "a formula up to its tag": ("<p><math>", FRACTION, "</math> 뒤</p>", "(a+b)/(2c)"),
     "a list in a first cell": (FIRST_CELL, "<ul><li>가</li><li>나</li></ul>", BEHIND, "가 / 나"),
     "an item in a first cell": (FIRST_CELL + "<ul>", "<li>가</li>", "</ul>" + BEHIND, "가"),
     "a heading in a first cell": (FIRST_CELL, "<h3>가</h3>", BEHIND, "가"),
@@ -535,6 +589,8 @@ LOST = {
     "in the head": ("<title>", "가", "</title><p>나</p>", "가"),
     "an edit marker": ("<h2>가<span>[</span>", "편집", "<span>]</span></h2>", "편집"),
     "a half entity": ("<p>a&am", "p;b", "</p>", "p;b"),
+    "a part of a formula": (f"<math><mfrac>{ONE}", SUM, "</mfrac></math>", "a+b"),
+    "the head of a formula": ("<math><mfrac>", SUM, f"{TWO}</mfrac></math>", "a+b"),
     "torn by a move": (
         "<table><tr><td>",
         "1</td><td>2</td></tr>가",
@@ -613,6 +669,9 @@ def test_a_page_that_cannot_be_parsed_loses_its_tags_alone():
         "<b>가</b>" * 70_000,
         "<ul>" * 240 + "가나 <b>다</b> x " * 20_000,
         "<p>" + "가나 <b>다</b> x " * 70_000,
+        "<math>" + ("<mrow>" * 240 + "x" + "</mrow>" * 240) * 200 + "</math>",
+        "<math>" + "<msup>" * 240 + "<mi>" + "x" * 200_000 + "</mi>" + "<mn>2</mn></msup>" * 240,
+        "<math>" + "<mfrac><mi>x</mi><mi>y</mi></mfrac>" * 10_000 + "</math>",
     ],
 )
 def test_hostile_text_takes_no_time(hostile):

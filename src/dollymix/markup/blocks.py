@@ -9,7 +9,7 @@ from itertools import chain, groupby, islice
 from typing import Any, NamedTuple
 
 from dollymix.markup.formulas import in_line
-from dollymix.markup.marks import BEGIN, END, MARK, MARKS, PRIVATE
+from dollymix.markup.marks import BEGIN, END, MARK, MARKS, PRIVATE, mark, numbers_in
 from dollymix.markup.names import (
     BLOCK_NAMES,
     CELLS,
@@ -51,13 +51,16 @@ _TEMPLATE_LINKS = ("vdeh", "vde", "vte")
 
 class Form(NamedTuple):
     """What is written. `lines`: the line ends of the source are kept. `is_wiki`: a wiki page, of
-    which wiki boilerplate goes. `left_out`: what was not written, on purpose."""
+    which wiki boilerplate goes. `marked`: runs of text stand between marks. `left_out`: what was
+    not written, on purpose. `joined`: the last run of each that became one, by its first."""
 
     markdown: bool
     repeat: bool
     lines: bool
     is_wiki: bool
+    marked: bool
     left_out: list[str]
+    joined: dict[int, int]
 
 
 def squeezed(text: str) -> str:
@@ -201,19 +204,31 @@ def _reading(element: Any, out: Blocks) -> None:
 
 
 def _formula(element: Any, out: Blocks) -> None:
+    """A formula becomes one run, since a part of its source is none of its line."""
+    form = out.form
     notes = element.findall(".//annotation")
-    text = squeezed("".join(notes[-1].itertext())) if notes else element.get("alttext")
-    if not text:
-        out.line.append(squeezed(in_line(element)))
+    tex = "".join(notes[-1].itertext()) if notes else element.get("alttext")
+    text = squeezed(tex or in_line(element))
+    if not form.marked:
+        out.line.append(_in_dollars(text, form) if tex else text)
         return
-    out.form.left_out.append("".join(element.itertext()))
-    marks = MARKS.findall(text)
-    tex = MARKS.sub("", text)
+    whole = "".join(element.itertext())
+    form.left_out.append(whole)
+    text = MARKS.sub("", text)
+    text = _in_dollars(text, form) if tex else text
+    runs = numbers_in([whole])
+    if runs:
+        first, last = min(runs), max(runs)
+        if last - first < len(runs):  # the parser moved none of them away
+            form.joined[first] = last
+        text = f"{mark(first)}{text}{END}"
+    out.line.append(text)
+
+
+def _in_dollars(tex: str, form: Form) -> str:
     styled = _DISPLAY_STYLE.fullmatch(tex)
     tex = styled[1].strip() if styled else tex
-    tex = f"${tex}$" if out.form.markdown else tex
-    opening = "".join(marks[:1])
-    out.line.append(f"{opening}{tex}{END}" if opening else tex)
+    return f"${tex}$" if form.markdown else tex
 
 
 def _preformatted(element: Any, out: Blocks) -> None:

@@ -163,7 +163,7 @@ def _line_cut(gap: str, names: set[str], *, at_start: bool) -> int | None:
 def converted(source: str, markdown: bool, repeat: bool) -> Page:
     """The text of a source. A page comes again for each of its questions: the last few are kept."""
     made = cut(source)
-    form = Form(markdown, repeat, not made.has_blocks, made.is_wiki, [])
+    form = Form(markdown, repeat, not made.has_blocks, made.is_wiki, made.marked, [], {})
     written = _written(made, form)
     if not made.marked:
         text = _stripped(made.pieces) if written is None else written
@@ -176,11 +176,14 @@ def converted(source: str, markdown: bool, repeat: bool) -> Page:
     kept = [i for i in range(len(made.begins)) if i in new]
     new_begins = [new[i][0] for i in kept]
     in_order = all(a < b for a, b in pairwise(new_begins))
+    ends = made.ends
+    for first, last in form.joined.items() if parsed else ():
+        ends[first] = ends[last]
     return Page(
         made.source,
         text,
         [made.begins[i] for i in kept],
-        [made.ends[i] for i in kept],
+        [ends[i] for i in kept],
         new_begins,
         [new[i][1] for i in kept],
         in_order,
