@@ -128,6 +128,8 @@ FORMS = {
         "<p>10<sup>6</sup> km<sup>2</sup>, H<sub>2</sub>O, 1<sup>st</sup></p>",
         "10^6 km^2, H2O, 1st",
     ),
+    "a power before a figure": ("<p>2<sup>10</sup>3, 2<sup>10</sup> 3</p>", "2^(10)3, 2^10 3"),
+    "text behind a page": ("<html><body>가</body></html><body>나</body>다", "가\n나\n다"),
     "marks": ("<p>가<sup><a>[1]</a><a>[주 2]</a></sup>나<sup>[3]:12</sup></p>", "가나"),
     "formula": (
         "<p>식 <math><semantics><mi>x</mi><annotation>{\\displaystyle x^{2}}</annotation>"
@@ -550,6 +552,24 @@ ANSWERS = {
         "<table><tr><td>가</td><td>나</td></tr></table>",
         BEHIND,
         "가 나",
+    ),
+    "a cell that holds a table": (
+        FIRST_CELL.removesuffix("<td>"),
+        "<td><table><tr><td>가</td><td>나</td></tr></table></td>",
+        "<td>x</td></tr></table>",
+        "가 나",
+    ),
+    "a row that holds a table": (
+        FIRST_CELL.removesuffix("<tr><td>"),
+        "<tr><td><table><tr><td>가</td><td>나</td></tr></table></td><td>x</td></tr>",
+        "</table>",
+        "| 가 나 | x |",
+    ),
+    "a table in an item": (
+        "<ul><li>앞",
+        "<table><tr><td>가</td><td>나</td></tr></table>",
+        "</li></ul>",
+        "| 가 | 나 |\n  | --- | --- |",
     ),
     "a heading in an item": ("<ul><li>", "<h3>가</h3>", "</li></ul>", "### 가"),
     "an item of an item": ("<ul><li><ul>", "<li>가</li>", "</ul></li></ul>", "- 가"),

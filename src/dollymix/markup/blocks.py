@@ -176,14 +176,20 @@ def _raised(element: Any, out: Blocks) -> None:
         out.form.left_out.append(content)
         return
     before = MARKS.sub("", out.line[-1][-4:]) if out.line else ""
-    if _POWER.fullmatch(text) and (before[-1:].isalnum() or _BASE.search(before)):
+    is_power = _POWER.fullmatch(text) and (before[-1:].isalnum() or _BASE.search(before))
+    if is_power and not _goes_on(text, element.tail):
         out.line.append("^")
-    elif _is_expression(text) and _BASE.search(before):
+    elif is_power or (_is_expression(text) and _BASE.search(before)):
         out.line.append("^(")
         flow(element, out)
         out.line.append(")")
         return
     flow(element, out)
+
+
+def _goes_on(text: str, tail: str | None) -> bool:
+    """Whether the figure behind a raised one would be read as a part of it."""
+    return text[-1:].isdigit() and MARKS.sub("", (tail or "")[:4])[:1].isdigit()
 
 
 def _is_reference(content: str, text: str, form: Form) -> bool:

@@ -48,21 +48,25 @@ class Page(NamedTuple):
         last = bisect_left(self.begins, end) - 1
         if first > last:
             return None
-        in_cell = self._in_cell(first, last, start)
-        begin = self._begin(first, start, end, in_cell=in_cell)
-        finish = self._finish(first, last, start, end, in_cell=in_cell)
+        opens_cell, closes_cell = self._edges_of_cell(first, last, start, end)
+        begin = self._begin(first, start, end, in_cell=opens_cell)
+        finish = self._finish(first, last, start, end, in_cell=closes_cell)
         if begin is None or finish is None or begin >= finish:
             return None
         if not self.in_order and not self._alone(first, last):
             return None
         return begin, finish
 
-    def _in_cell(self, first: int, last: int, start: int) -> bool:
-        """Whether a part begins and ends within a cell that began before it: what stands round a
-        cell is not its own."""
+    def _edges_of_cell(self, first: int, last: int, start: int, end: int) -> tuple[bool, bool]:
+        """Whether a part begins, and whether it ends, with a cell or within one: what stands round
+        a cell in its row is not its own."""
         if "\n" in self.text[self.new_begins[first] : self.new_ends[last]]:
-            return False
-        return _is_open(self._names_before(first, start), CELLS)
+            return False, False
+        within = _is_open(self._names_before(first, start), CELLS)
+        opened = names_in(self.source[start : min(end, self.begins[first])])
+        closed = names_in(self.source[max(start, self.ends[last]) : end])
+        outermost = next((name for name in opened if name[:1] != "/"), None)
+        return within or outermost in CELLS, within or closed[-1:] in (["/td"], ["/th"])
 
     def _names_before(self, run: int, start: int) -> list[str]:
         """The tags between the run before and the start of a part."""
@@ -87,7 +91,7 @@ class Page(NamedTuple):
         if cut is None:
             return at
         signs = gap[cut:].lstrip()
-        if (in_cell or _is_of_cell(names)) and signs.startswith("|"):
+        if in_cell and signs.startswith("|"):
             return at
         if _is_open(self._names_before(run, start), {"li"}):
             signs = _ITEM_SIGN.sub("", signs, count=1)
@@ -102,7 +106,7 @@ class Page(NamedTuple):
         names = edge_names(self.source[max(start, self.ends[run]) : end])
         if names & _BRACKETED and gap.startswith(")") and first < run:
             return at + 1
-        if (in_cell or _is_of_cell(names)) and gap.lstrip().startswith("|"):
+        if in_cell and gap.lstrip().startswith("|"):
             return at
         if names & _WHOLE_NAMES:
             return at + len(gap.partition("\n\n")[0].rstrip())
@@ -142,17 +146,11 @@ def _is_open(names: list[str], wanted: Collection[str]) -> bool:
     return opened > 0
 
 
-def _is_of_cell(names: set[str]) -> bool:
-    """Whether the elements at the edge of a part are a cell and what it holds, no row and table."""
-    return bool(names & CELLS) and names.isdisjoint(_ROW_NAMES | {"table"})
-
-
 def _line_cut(gap: str, names: set[str], *, at_start: bool) -> int | None:
     """Where in the signs before a run those of its block begin: `| `, `- `, `## `."""
-    whole = names & _WHOLE_NAMES
-    if not whole and names.isdisjoint(_ROW_NAMES | _ITEM_NAMES | HEADINGS):
+    if names.isdisjoint(_WHOLE_NAMES | _ROW_NAMES | _ITEM_NAMES | HEADINGS):
         return None
-    parting = "\n\n" if whole else "\n"
+    parting = "\n\n" if "pre" in names else "\n"
     found = gap.rfind(parting)
     if found >= 0:
         return found + len(parting)

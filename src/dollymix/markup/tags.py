@@ -77,9 +77,10 @@ def _plain(tag: str) -> str:
     name = "div" if name in RAW else name
     if name in TRANSPARENT:
         return ""  # in the tree, it would only divide the text beside it
+    if name in ("html", "body"):
+        return "<br>"  # behind the end of a page, the parser puts no table where it belongs
     if tag[1] == "/":
-        # Behind the end of a page, the parser puts no table where it belongs.
-        return "" if name in ("html", "body") else f"</{name}>"
+        return f"</{name}>"
     attributes = ' reversed="1"' if name == "ol" and _REVERSED.search(tag) else ""
     if "=" in tag:
         for key, value in _ATTRIBUTE.findall(tag):

@@ -8,7 +8,7 @@ Goes, where it is closed: head, script, style, noscript, template, iframe, nav, 
 numbered reference marks; of a wiki page also navigation, table of contents, edit markers, all
 reference marks, categories and footer; links, emphasis and pictures leave their text alone. Stays:
 headings (`## ` in Markdown), paragraphs, lists (`- `, `1. `), preformatted text (fenced in
-Markdown); formulas as their TeX (`$x^2$` in Markdown) or else their text; `10<sup>6</sup>` is
+Markdown); formulas as their TeX (`$x^2$` in Markdown) or else `(a+b)/(2c)`; `10<sup>6</sup>` is
 `10^6`, `x<sup>n+1</sup>` is `x^(n+1)`. A table becomes a Markdown table, in text too, its first row
 the header. A cell that spans several columns or rows stands once, at its first place, and leaves
 the others blank (with `spans: repeat` it stands in each); lines of a cell are joined by ` / `.
