@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 from typing import Any, NamedTuple
 
+from dollymix.markup.boilerplate import (
+    heads_contents,
+    is_contents,
+    is_reference,
+    is_template_links,
+    without_arrow,
+    without_edit_marker,
+)
 from dollymix.markup.formulas import in_line
-from dollymix.markup.marks import BEGIN, END, MARK, MARKS, PRIVATE, mark, numbers_in
+from dollymix.markup.grid import grid
+from dollymix.markup.marks import END, MARKS, mark, numbers_in
 from dollymix.markup.names import (
     BLOCK_NAMES,
     CELLS,
@@ -21,32 +29,12 @@ from dollymix.markup.source import BLANK, BREAK
 
 _WHITE = re.compile(f"[{BLANK}]{{2,}}|[{BLANK[1:]}]")
 
-_EDIT_WORDS = (
-    rf"(?:편집|원본(?:{MARK}|\s)*편집|edit|edit source|\|)(?:{MARK}|\s|\||편집|원본|edit|source)*"
-)
-_EDIT = re.compile(rf"{BEGIN}?\[(?:{MARK}|\s)*{_EDIT_WORDS}\]{MARK}*\s*$")
-_LINE = r"(?:\s*:\s*[\d,\s–-]+)?"
-_REFERENCE = re.compile(rf"(?:\s*\[[^\[\]]{{1,20}}\]{_LINE})+\s*")
-# The same outside a wiki page, where `[n]` may be an index and `[edit]` a word: with brackets that
-# are runs of their own beside a link, or a number.
-_EDIT_IN_PARTS = re.compile(rf"{BEGIN}?\[{END}(?:{MARK}|\s)*{_EDIT_WORDS}\]{MARK}*\s*$")
-_NUMBERED = re.compile(
-    rf"(?:\s*\[(?:[^\W\d]+\s|주|\*\s)?\d{{1,4}}(?:[,–-]\s?\d{{1,4}})*\]{_LINE})+\s*"
-)
-_REFERENCE_IN_PARTS = re.compile(rf"\s*{BEGIN}\[{END}\s*(?!{BEGIN}[A-Za-z]{END})")
-_CONTENTS_NUMBER = re.compile(rf"\s*{BEGIN}\d[\d.]*{END}\s*{BEGIN}")
-
 _LETTER = "[A-Za-zα-ωΑ-Ω]"
 _POWER = re.compile(r"[+−-]?(?:\d{1,6}(?:\.\d{1,6})?|[a-zA-Z])")
 _TERM = rf"(?:\d+(?:\.\d+)?|{_LETTER})+"
 _EXPRESSION = re.compile(rf"[+−-]?{_TERM}(?:\s?[+−/*·×-]\s?{_TERM})*")
 _BASE = re.compile(rf"(?:\d|{_LETTER})[)\]]?$")
-_ARROW = re.compile(rf"^({MARK}*)↑({MARK}*)\s*")
-_ARROW_ALONE = re.compile(rf"^({BEGIN})↑({END})\s*")
 _DISPLAY_STYLE = re.compile(r"\{\\(?:display|text)style\s*(.*)\}", re.DOTALL)
-_CONTENTS = ("목차", "Contents")
-# View, discuss, edit, history: the links of a navigation box to its own template.
-_TEMPLATE_LINKS = ("vdeh", "vde", "vte")
 
 
 class Form(NamedTuple):
@@ -159,22 +147,22 @@ def _inline(element: Any, out: Blocks) -> str:
 def _heading(element: Any, out: Blocks) -> None:
     out.close()
     whole = _inline(element, out)
-    text = (_EDIT if out.form.is_wiki else _EDIT_IN_PARTS).sub("", whole).rstrip()
+    text = without_edit_marker(whole, is_wiki=out.form.is_wiki)
     out.form.left_out.append(whole[len(text) :])
     if not text:
         return
     signs = "#" * int(element.tag[1]) + " "
     out.add("", signs + text if out.form.markdown and not out.in_cell else text)
-    out.at_contents = text == whole and MARKS.sub("", text) in _CONTENTS
+    out.at_contents = text == whole and heads_contents(text)
 
 
 def _raised(element: Any, out: Blocks) -> None:
     """A reference mark goes; a power is written as one."""
     content = "".join(element.itertext())
-    text = MARKS.sub("", content)
-    if _REFERENCE.fullmatch(text) and _is_reference(content, text, out.form):
+    if is_reference(content, is_wiki=out.form.is_wiki):
         out.form.left_out.append(content)
         return
+    text = MARKS.sub("", content)
     before = MARKS.sub("", out.line[-1][-4:]) if out.line else ""
     is_power = _POWER.fullmatch(text) and (before[-1:].isalnum() or _BASE.search(before))
     if is_power and not _goes_on(text, element.tail):
@@ -190,11 +178,6 @@ def _raised(element: Any, out: Blocks) -> None:
 def _goes_on(text: str, tail: str | None) -> bool:
     """Whether the figure behind a raised one would be read as a part of it."""
     return text[-1:].isdigit() and MARKS.sub("", (tail or "")[:4])[:1].isdigit()
-
-
-def _is_reference(content: str, text: str, form: Form) -> bool:
-    """Whether words in brackets are a reference mark, not an index such as `[n]`."""
-    return bool(form.is_wiki or _NUMBERED.fullmatch(text) or _REFERENCE_IN_PARTS.match(content))
 
 
 def _is_expression(text: str) -> bool:
@@ -275,11 +258,11 @@ def _line_block(element: Any, out: Blocks) -> None:
 
 def _list(element: Any, out: Blocks) -> None:
     out.close()
-    if out.at_contents and _is_contents(element, out.form):
+    if out.at_contents and is_contents(element, is_wiki=out.form.is_wiki):
         out.at_contents = False
         out.form.left_out.extend((out.blocks.pop()[1], *element.itertext()))
         return
-    if len(element) <= 4 and _is_template_links(element, out.form):
+    if is_template_links(element, is_wiki=out.form.is_wiki):
         out.form.left_out.extend(element.itertext())
         return
     lines: list[str] = []
@@ -301,26 +284,6 @@ def _list(element: Any, out: Blocks) -> None:
         out.add("list", "\n".join(lines))
 
 
-def _is_contents(element: Any, form: Form) -> bool:
-    """Whether a list behind its heading is a table of contents: its numbers stand alone."""
-    if form.is_wiki:
-        return _first_letters(element, 1).isdigit()
-    return bool(_CONTENTS_NUMBER.match("".join(element.itertext())))
-
-
-def _is_template_links(element: Any, form: Form) -> bool:
-    if _first_letters(element, 5) not in _TEMPLATE_LINKS:
-        return False
-    return form.is_wiki or next(element.iterancestors(*CELLS), None) is not None
-
-
-def _first_letters(element: Any, most: int) -> str:
-    """The first characters in an element that are no blanks and no marks."""
-    chars = chain.from_iterable(element.itertext())
-    letters = (char for char in chars if not (char.isspace() or PRIVATE.match(char)))
-    return "".join(islice(letters, most))
-
-
 def _with_stray_text(element: Any) -> Iterator[Any]:
     if element.text and element.text.strip():
         yield element.text
@@ -334,16 +297,14 @@ def _item(content: Any, sign: str, out: Blocks) -> list[str]:
     lines = [squeezed(content)] if isinstance(content, str) else _lines(content, out.in_cell, out)
     if not lines:
         return []
-    if "↑" in lines[0]:
-        arrow = _ARROW if out.form.is_wiki else _ARROW_ALONE
-        lines[0] = arrow.sub(r"\1\2", lines[0])
-        if len(lines) == 1 and not MARKS.sub("", lines[0]):
-            out.form.left_out.extend(lines)
-            return []
+    first = without_arrow(lines[0], is_wiki=out.form.is_wiki)
+    if first != lines[0] and len(lines) == 1 and not MARKS.sub("", first):
+        out.form.left_out.append(first)
+        return []
     if out.in_cell:
-        return lines
+        return [first, *lines[1:]]
     indent = " " * len(sign)
-    return [sign + lines[0], *(indent + line for line in lines[1:])]
+    return [sign + first, *(indent + line for line in lines[1:])]
 
 
 def _stray_item(element: Any, out: Blocks) -> None:
@@ -352,14 +313,6 @@ def _stray_item(element: Any, out: Blocks) -> None:
     lines = _item(element, "- ", out)
     if lines:
         out.add("list", "\n".join(lines))
-
-
-class _Cell(NamedTuple):
-    text: str
-    row: int
-    column: int
-    rows: int
-    columns: int
 
 
 def _table(element: Any, out: Blocks) -> None:
@@ -385,7 +338,7 @@ def _table(element: Any, out: Blocks) -> None:
 
 
 def _add_table(rows: list[list[Any]], out: Blocks) -> None:
-    lines = [line for line in _grid(rows, out) if any(line)]
+    lines = _grid(rows, out)
     if not lines:
         return
     if out.in_cell:
@@ -460,76 +413,9 @@ def _only_places(rows: list[list[Any]], cells: list[Any]) -> bool:
     return any(cell.find(path) is not None for cell in cells for path in _PLACED)
 
 
-def _span_of(cell: Any, name: str) -> int:
-    """How many places a cell takes; what cannot be read is one."""
-    value = cell.get(name)
-    if not value:
-        return 1
-    return max(1, min(int(value), 1000))
-
-
-def _section_ends(rows: list[list[Any]]) -> list[int]:
-    """For each row the number of the first one behind its section."""
-    ends: list[int] = []
-    section, end = None, len(rows)
-    for number, row in reversed(list(enumerate(rows))):
-        if row:
-            own = row[0].getparent().getparent()
-            if section is not None and own is not section:
-                end = number + 1
-            section = own
-        ends.append(end)
-    return ends[::-1]
-
-
 def _grid(rows: list[list[Any]], out: Blocks) -> list[list[str]]:
-    """The texts by row and column, spans resolved. Columns in which no cell begins are left out."""
-    placed: list[_Cell] = []
-    taken: dict[int, int] = {}  # column -> rows that it is still taken for
-    ends: list[int] = []  # of the sections, where a cell asks for them
-    for number, row in enumerate(rows):
-        column = 0
-        new: dict[int, int] = {}
-        for cell in row:
-            while taken.get(column, 0):
-                column += 1
-            width = _span_of(cell, "colspan")
-            if cell.get("rowspan") == "0":
-                ends = ends or _section_ends(rows)
-                height = min(ends[number] - number, 1000)
-            else:
-                height = min(_span_of(cell, "rowspan"), len(rows) - number)
-            placed.append(_Cell(_cell_text(cell, out), number, column, height, width))
-            if height > 1:
-                new.update((at, height) for at in range(column, column + width))
-            column += width
-        taken = {at: left - 1 for at, left in (taken | new).items() if left > 1}
-    return _filled(placed, len(rows), repeat=out.form.repeat)
-
-
-# A hostile table may have a wide row and many short ones: those are not filled up.
-_MOST_BLANKS = 20
-
-
-def _filled(placed: list[_Cell], height: int, *, repeat: bool) -> list[list[str]]:
-    begun = sorted({cell.column for cell in placed if cell.text})
-    column_of = {column: index for index, column in enumerate(begun)}
-    width = len(begun)
-    full = width * height <= _MOST_BLANKS * len(placed) + 1000
-    lines: list[list[str]] = [[""] * width if full else [] for _ in range(height)]
-    for cell in placed:
-        if not cell.text:
-            continue
-        first = column_of[cell.column]
-        last = bisect_left(begun, cell.column + cell.columns)
-        places = [(cell.row, first)]
-        if repeat and full:
-            text_rows = range(cell.row, cell.row + cell.rows)
-            places = [(row, column) for row in text_rows for column in range(first, last)]
-        for row, column in places:
-            lines[row] += [""] * (column + 1 - len(lines[row]))
-            lines[row][column] = cell.text
-    return lines
+    lines = grid(rows, lambda cell: _cell_text(cell, out), repeat=out.form.repeat)
+    return [line for line in lines if any(line)]
 
 
 def _cell_text(cell: Any, out: Blocks) -> str:
@@ -553,8 +439,7 @@ def _stray_row(element: Any, out: Blocks) -> None:
     rows = [_cells_of(element, out)] if element.tag == "tr" else list(_rows(element, out))
     out.close()
     for line in _grid(rows, out):
-        if any(line):
-            out.add("row", "| " + " | ".join(line) + " |")
+        out.add("row", "| " + " | ".join(line) + " |")
 
 
 def _stray_cell(element: Any, out: Blocks) -> None:
