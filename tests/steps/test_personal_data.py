@@ -215,6 +215,10 @@ def test_a_mask_stands_where_the_number_stood():
         "phone",
         "cellphone",
         "Phone No.",
+        "Ph.",
+        "C.P.",
+        "Mob.",
+        "Contact.",
         "핸드폰",
         "t.",
         "(주).",
@@ -261,6 +265,11 @@ def test_the_word_before_an_address_is_not_masked():
 def test_what_touches_an_address_stays(around):
     made = Step(action="mask")(example(around.format("kim@mail.com")))
     assert made.response == around.format("[EMAIL]")
+
+
+def test_a_remark_may_touch_the_address_of_a_country():
+    made = Step(action="mask")(example("kim@mail.co.uk(home), lee@mail.ch(집), kim@mail.com.py"))
+    assert made.response == "[EMAIL](home), [EMAIL](집), [EMAIL].py"
 
 
 def test_numbers_of_a_list_are_all_found():

@@ -197,7 +197,8 @@ _PHONE = re.compile(
 # ends no Latin word; but words that call may touch it: `fax02-123-4567`, `T.02-123-4567`.
 _CALLED = re.compile(
     r"(?:(?<![0-9A-Za-z_.])(?<![0-9A-Za-z_]-)|[^\s0-9A-Za-z_]\."
-    r"|(?<![A-Za-z])(?i:(?:tel|fax|hp|mobile|(?:cell|hand|smart|tele)?phone)(?:[. ]?no)?\.?)"
+    r"|(?<![A-Za-z])(?i:(?:tel|fax|hp|cp|ph|mob|mobile|cell|contact|office"
+    r"|(?:cell|hand|smart|tele)?phone)(?:[. ]?no)?\.?)"
     r"|(?<![A-Za-z])(?:[TMHF]|(?i:[CDFHMOPT])\.))\Z"
 )
 _NO_PHONE = re.compile(
@@ -239,7 +240,7 @@ _OTHERS = (
 # Latin letters, or others, since a word may touch an address; `x@w.to(device)` is code, too.
 _HOST = (
     r"[@＠](?:(?:[0-9A-Za-z\u00c0-\u024f-]{1,63}\.){1,8}|(?:(?:[^\W_A-Za-z]|-){1,63}\.){1,8})"
-    r"(?:(?i:com|net|org|edu|gov|kr|xn--3e0b707e)|한국"
+    r"(?:(?i:com|net|org|edu|gov|kr|cn|de|fr|jp|uk|xn--3e0b707e)|한국"
     rf"|(?i:{_COUNTRIES}|{_OTHERS})(?!\.[0-9A-Za-z_]|[(\[](?![가-힣])))(?!-?[0-9A-Za-z])"
 )
 _DOMAIN = re.compile(f"{_HOST}(?:{_HOST})*")
@@ -254,7 +255,6 @@ _LOGIN = re.compile(r"(?<!mailto)://[0-9A-Za-z._~%!$*+-]*(?::[^\s/?#@]*)?\Z")
 _OPENS_BEFORE = 2
 _SEEN_BEFORE = 14
 _SEEN_BEHIND = 4
-_NOUGHTS = ["0", "0", "0"]
 _UNCHECKED_SINCE = "201001"
 # No one is taken to be born later. It is fixed, so that a build is the same on any day.
 _LAST_YEAR = "30"
@@ -387,7 +387,7 @@ def _is_public(said: str) -> bool:
     # Numbers of chapters and versions are made of small numbers, or end in noughts.
     parts = said.split(".")
     small = len(parts[0]) < 3 and sum(len(part) > 1 for part in parts) < 2
-    return address.is_global and not address.is_multicast and not small and parts[1:] != _NOUGHTS
+    return address.is_global and not address.is_multicast and not small and parts[1:] != ["0"] * 3
 
 
 _FINDERS: tuple[Callable[[str, int], Iterator[_Found]], ...] = (
