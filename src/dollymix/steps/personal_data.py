@@ -237,7 +237,7 @@ _OTHERS = (
     "|seoul|services|shop|site|social|software|solutions|space|store|studio|systems|team|tech|today"
     "|top|travel|university|vip|website|wiki|work|world|xyz"
 )
-# Latin letters, or others, since a word may touch an address; `x@w.to(device)` is code, too.
+# Latin letters or others, as a word may touch it. Other endings may be code: `x@w.to(device)`.
 _HOST = (
     r"[@＠](?:(?:[0-9A-Za-z\u00c0-\u024f-]{1,63}\.){1,8}|(?:(?:[^\W_A-Za-z]|-){1,63}\.){1,8})"
     r"(?:(?i:com|net|org|edu|gov|kr|cn|de|fr|jp|uk|xn--3e0b707e)|한국"
