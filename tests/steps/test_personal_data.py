@@ -133,9 +133,11 @@ PASSED = [
     "1612345678901", "0x4111111111111111", "제2010-1234-5678901호",
     "this@MainActivity.applicationContext", "this@LoginFragment.requireContext()", "this@Main.name",
     "super@Base.method", "return@forEach.let", "y = x@w.transpose()", "q@k.transpose(-2,-1)",
-    "q@k.to(device)", "q@k.at[0]", "a@b.shape", "a@b.py", "kim@mail.sh", "icon@2x.pdf",
+    "q@k.to(device)", "q@k.to_dense()", "q@k.at[0]", "a@b.shape", "a@b.py", "kim@mail.sh",
+    "icon@2x.pdf",
     "lodash@npm.latest", "lodash@1.2.3.min", "ssh://root@host.com/x", "ftp://kim@host.co.kr",
-    "https://kim:p&w@host.com:80/", '다음@app.route("/")', "위에@pytest.fixture를",
+    "https://kim:p&w@host.com:80/", "https://kim:p@ss@host.com",
+    '다음@app.route("/")', "위에@pytest.fixture를",
     "user@www.example.co.kr", "kim@mail.xx",
     "02-20240101", "(031-20231231)", "No.02-2023-0012", "Vol.02-2023-0012", "ver.02.123.4567",
     "lib.010.1234.5678", ".0212345678", "수 .0212345678", "EIN 02-1234567", "EIN: 02-1234567",
@@ -168,6 +170,7 @@ def test_it_is_found_whole(around, text, kind):
     [
         "http://{}/x",
         "IP={}",
+        "VIP{}",
         "- {}",
         "IP/{}",
         "(접속 {})",
@@ -259,6 +262,7 @@ def test_the_word_before_an_address_is_not_masked():
         "‘{}’",
         "http://mail.com,이메일:{}",
         "http://mail.com&to={}",
+        "https://lee:pw@mail.com,{}",
         "mailto://{}",
     ],
 )
@@ -268,8 +272,10 @@ def test_what_touches_an_address_stays(around):
 
 
 def test_a_remark_may_touch_the_address_of_a_country():
-    made = Step(action="mask")(example("kim@mail.co.uk(home), lee@mail.ch(집), kim@mail.com.py"))
-    assert made.response == "[EMAIL](home), [EMAIL](집), [EMAIL].py"
+    made = Step(action="mask")(
+        example("kim@mail.co.uk(home), lee@mail.ch(집), kim@mail.com.py, **a@b.io**")
+    )
+    assert made.response == "[EMAIL](home), [EMAIL](집), [EMAIL].py, **[EMAIL]**"
 
 
 def test_numbers_of_a_list_are_all_found():
@@ -379,6 +385,11 @@ def test_hits_stand_apart_in_any_text(text):
         "2001:",
         "+",
         "1.1.1.1.",
+        "a@a.com",
+        "@가.",
+        "://a",
+        "1~",
+        "34.64.0.0/10 ",
         "((1",
         "-",
     ],

@@ -214,7 +214,7 @@ _CARD = re.compile(
     rf")(?![.-]?[0-9]){_BEHIND}"
 )
 _IPV4 = re.compile(
-    f"(?:{_BEFORE}|(?<=(?<![A-Za-z])(?i:ip)))(?<!\\.)[0-9]{{1,3}}(?:\\.[0-9]{{1,3}}){{3}}"
+    f"(?:{_BEFORE}|(?<=[Ii][Pp]))(?<!\\.)[0-9]{{1,3}}(?:\\.[0-9]{{1,3}}){{3}}"
     f"(?![.-]?[0-9]|절){_BEHIND}"
 )
 _IPV6 = re.compile(f"{_BEFORE}(?<!:)[23][0-9A-Fa-f]{{3}}:[0-9A-Fa-f:]{{6,34}}{_BEHIND}(?!:)")
@@ -241,7 +241,7 @@ _OTHERS = (
 _HOST = (
     r"[@＠](?:(?:[0-9A-Za-z\u00c0-\u024f-]{1,63}\.){1,8}|(?:(?:[^\W_A-Za-z]|-){1,63}\.){1,8})"
     r"(?:(?i:com|net|org|edu|gov|kr|cn|de|fr|jp|uk|xn--3e0b707e)|한국"
-    rf"|(?i:{_COUNTRIES}|{_OTHERS})(?!\.[0-9A-Za-z_]|[(\[](?![가-힣])))(?!-?[0-9A-Za-z])"
+    rf"|(?i:{_COUNTRIES}|{_OTHERS})(?![._]_?[0-9A-Za-z]|[(\[](?![가-힣])))(?!-?[0-9A-Za-z])"
 )
 _DOMAIN = re.compile(f"{_HOST}(?:{_HOST})*")
 _LOCAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._%+-")
@@ -250,7 +250,7 @@ _LONGEST_LOCAL = 64
 _NO_LOCALS = frozenset(("break", "continue", "git", "return", "super", "this"))
 _RESERVED = re.compile(r"(?i)[@＠](?:.*\.)?example\.(?:com|org|net|co\.kr)\Z")
 # A name, with a password or not, in the address of a page or a host.
-_LOGIN = re.compile(r"(?<!mailto)://[0-9A-Za-z._~%!$*+-]*(?::[^\s/?#@]*)?\Z")
+_LOGIN = re.compile(r"(?<!mailto)://[0-9A-Za-z._~%!$*+-]*(?::[^\s/?#,]*)?\Z")
 # A sign or a bracket may open a number; what stands before that is looked at, too.
 _OPENS_BEFORE = 2
 _SEEN_BEFORE = 14
