@@ -39,6 +39,7 @@ KOREAN = (
     "ko_alpaca", "ko_alpaca_drift", "exams", "vaiv", "ko_sharegpt", "korquad1", "kqma", "klue",
     "korquad2",
 )  # fmt: skip
+KINDS = ("resident", "foreigner", "business", "phone", "card", "email", "ip")
 # The step, its options, the sets.
 RUNS: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = (
     ("normalize", {}, tuple(SETS)),
@@ -49,7 +50,8 @@ RUNS: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = (
     ("language", {"languages": ["ko"]}, KOREAN),
     ("language", {"languages": ["ko"], "identifier": True}, KOREAN),
     ("leftovers", {}, tuple(SETS)),
-    ("personal_data", {"action": "drop"}, tuple(SETS)),
+    # By itself, so that an example with two kinds is counted for both.
+    *(("personal_data", {"action": "drop", "kinds": [kind]}, tuple(SETS)) for kind in KINDS),
 )
 READ = 20
 CUT = 1200

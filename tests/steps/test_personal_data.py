@@ -37,6 +37,7 @@ FOUND = [
     (resident("900101", "123456").replace("-", ""), "resident"),
     (resident("900101", "123456").replace("-", " - "), "resident"),
     ("210305-3123456", "resident"),
+    ("301231-4123456", "resident"),
     *(
         (resident("900101", "123456").replace("-", between), "resident")
         for between in (" ", "–", "‑", "－", " – ")
@@ -56,6 +57,11 @@ FOUND = [
     ("010-12345678", "phone"),
     ("010.1234.5678", "phone"),
     ("010–1234–5678", "phone"),
+    ("010—1234—5678", "phone"),
+    ("010~1234~5678", "phone"),
+    ("０２～１２３～４５６７", "phone"),
+    ("02-2024-0101", "phone"),
+    ("02-20241301", "phone"),
     ("010\xa01234\xa05678", "phone"),
     ("０１０－１２３４－５６７８", "phone"),
     ("０１０１２３４５６７８", "phone"),
@@ -93,9 +99,19 @@ FOUND = [
     ("o'brien@mail.com", "email"),
     ("홍길동@mail.com", "email"),
     ("kim@한국.kr", "email"),
+    ("kim@이름.한국", "email"),
+    ("kim@xn--ab1cd2e.xn--3e0b707e", "email"),
+    ("kim@münchen.de", "email"),
+    ("KIM@MAIL.COM", "email"),
+    ("kim@mail.pl", "email"),
+    ("kim@mail.com.rs", "email"),
+    ("kim@mail.io", "email"),
+    ("kim@mail.shop", "email"),
+    ("kim@mail.com@mail.net", "email"),
     ("kim＠mail.com", "email"),
     ("93.184.216.34", "ip"),
     ("211.234.5.6", "ip"),
+    ("34.64.0.0", "ip"),
     ("2606:2800:220:1:248:1893:25c8:1946", "ip"),
 ]
 PASSED = [
@@ -115,6 +131,23 @@ PASSED = [
     "그림 112.33.44.11", "제 113.45.12.21 절", "firmware 102.15.33.22", "driver: 101.22.33.4",
     "x010-1234-5678", "AT02-123-4567", "item-02-1234567", "2-1234567", "002-1234567",
     "1612345678901", "0x4111111111111111", "제2010-1234-5678901호",
+    "this@MainActivity.applicationContext", "this@LoginFragment.requireContext()", "this@Main.name",
+    "super@Base.method", "return@forEach.let", "y = x@w.transpose()", "q@k.transpose(-2,-1)",
+    "q@k.to(device)", "q@k.to_dense()", "q@k.at[0]", "a@b.shape", "a@b.py", "kim@mail.sh",
+    "icon@2x.pdf",
+    "lodash@npm.latest", "lodash@1.2.3.min", "ssh://root@host.com/x", "ftp://kim@host.co.kr",
+    "https://kim:p&w@host.com:80/", "https://kim:p@ss@host.com",
+    '다음@app.route("/")', "위에@pytest.fixture를",
+    "user@www.example.co.kr", "kim@mail.xx",
+    "02-20240101", "(031-20231231)", "No.02-2023-0012", "Vol.02-2023-0012", "ver.02.123.4567",
+    "lib.010.1234.5678", ".0212345678", "수 .0212345678", "EIN 02-1234567", "EIN: 02-1234567",
+    "제031-1234567호", "CHP010-1234-5678", "ISBN 10: 0262033844", "ISBN10 0262033844",
+    "ISBN(10) 0262033844", "ISBN (10): 0262033844", "ISBN(0262033844)", "책 번호 0262033844",
+    "UPC 821012345678", "버전 02.123.4567", "version 02.123.4567",
+    "34.64.0.0/10", "157.240.0.0/16 대역", "8.8.4.0/24", "211.234.100.4/30", "2606:2800:220:1::/64",
+    "113.45.1.2절", "제113.45.1.2호", "build #105.3.2.11", "firmware 102.15.3.22",
+    "subsection 102.15.3.22",
+    "391231-4123456", "310101-3123456", resident("350101", "312345"),
 ]  # fmt: skip
 
 
@@ -134,7 +167,23 @@ def test_it_is_found_whole(around, text, kind):
 
 @pytest.mark.parametrize(
     "around",
-    ["http://{}/x", "IP={}", "- {}", "IP/{}", "(접속 {})", "host {}:53", "～{}", "주소:{}"],
+    [
+        "http://{}/x",
+        "IP={}",
+        "VIP{}",
+        "- {}",
+        "IP/{}",
+        "(접속 {})",
+        "host {}:53",
+        "～{}",
+        "주소:{}",
+        "ip{}",
+        "rebuild {}",
+        "timetable {}",
+        "{}/24",
+        "{}/32",
+        "{}호스트",
+    ],
 )
 def test_an_address_is_found_wherever_it_stands(around):
     whole = around.format("211.234.100.5")
@@ -162,14 +211,32 @@ def test_a_mask_stands_where_the_number_stood():
         "M.",
         "휴대폰.",
         "연락처.",
+        "전화.",
         "fax",
         "FAX",
         "mobile",
+        "phone",
+        "cellphone",
+        "Phone No.",
+        "Ph.",
+        "C.P.",
+        "Mob.",
+        "Contact.",
+        "핸드폰",
+        "t.",
+        "(주).",
+        "전화...",
+        "Kim—",
+        "제 ",
+        "driver ",
+        "02 ",
         "문의:",
         "☎",
     ],
 )
-@pytest.mark.parametrize("number", ["02-123-4567", "010-1234-5678", "031-123-4567"])
+@pytest.mark.parametrize(
+    "number", ["02-123-4567", "010-1234-5678", "031-123-4567", "01012345678", "010.1234.5678"]
+)
 def test_a_number_is_found_behind_what_it_is_called(before, number):
     assert Step(action="mask")(example(f"{before}{number}")).response == f"{before}[PHONE]"
 
@@ -179,6 +246,36 @@ def test_the_word_before_an_address_is_not_masked():
     assert made.response == "이메일[EMAIL], IP[IP], '[EMAIL]'이다"
     made = Step(action="mask")(example("https://a.com/?to=kim@mail.com"))
     assert made.response == "https://a.com/?to=[EMAIL]"
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}입니다.Next",
+        "{}.Next",
+        "{}.다음은",
+        "{}(김철수)",
+        "{}(home)",
+        "{}-이다",
+        "b'{}'",
+        "메일'{}'이다",
+        "‘{}’",
+        "http://mail.com,이메일:{}",
+        "http://mail.com&to={}",
+        "https://lee:pw@mail.com,{}",
+        "mailto://{}",
+    ],
+)
+def test_what_touches_an_address_stays(around):
+    made = Step(action="mask")(example(around.format("kim@mail.com")))
+    assert made.response == around.format("[EMAIL]")
+
+
+def test_a_remark_may_touch_the_address_of_a_country():
+    made = Step(action="mask")(
+        example("kim@mail.co.uk(home), lee@mail.ch(집), kim@mail.com.py, **a@b.io**")
+    )
+    assert made.response == "[EMAIL](home), [EMAIL](집), [EMAIL].py, **[EMAIL]**"
 
 
 def test_numbers_of_a_list_are_all_found():
@@ -288,6 +385,11 @@ def test_hits_stand_apart_in_any_text(text):
         "2001:",
         "+",
         "1.1.1.1.",
+        "a@a.com",
+        "@가.",
+        "://a",
+        "1~",
+        "34.64.0.0/10 ",
         "((1",
         "-",
     ],

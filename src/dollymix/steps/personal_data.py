@@ -1,19 +1,22 @@
 """Finds numbers and addresses of persons, and flags them, masks them or leaves the example out.
 
 * `personal_data.resident`: a Korean resident registration number, with a date and the checksum; of
-  those born since October 2020, whose numbers have no checksum, with a hyphen: `[RESIDENT_NUMBER]`.
+  those born from October 2020 to 2030, whose numbers have none, with a hyphen: `[RESIDENT_NUMBER]`.
 * `personal_data.foreigner`: the same of a foreigner: `[FOREIGNER_NUMBER]`.
 * `personal_data.business`: a Korean business registration number, with hyphens and the checksum:
   `[BUSINESS_NUMBER]`.
 * `personal_data.phone`: a Korean mobile, area or internet number, with 82 too; another country's
-  with `+` and its code: `[PHONE]`.
+  with `+` and its code: `[PHONE]`. Not behind a letter, nor a full stop that ends a Latin word
+  (`No.02-...`), but words that call (`Tel.02-...`); nor behind `ISBN`, `UPC`, `EIN`, `버전`.
 * `personal_data.card`: a payment card, 15 or 16 digits with Luhn's checksum: `[CARD]`.
-* `personal_data.email`: an e-mail address, but of `example.com` and its kin: `[EMAIL]`.
-* `personal_data.ip`: a public IPv4 or IPv6 address: `[IP]`. Not what looks like the number of a
-  version or a chapter: behind such a word or `==`, ending in `.0.0.0`, or below 100 in front with
-  at most one part of two digits or more (`8.8.8.8`, `1.1.1.1`).
+* `personal_data.email`: an e-mail address whose domain ends in a country or a common word (not in
+  `md`, `py`, `sh`), but of `example.com` and its kin: `[EMAIL]`. Not a login (`ssh://root@...`).
+* `personal_data.ip`: a public IPv4 or IPv6 address: `[IP]`. Not a network's (`157.240.0.0/16`), nor
+  what looks like the number of a version or a chapter: behind such a word or `==`, ending in
+  `.0.0.0`, or below 100 in front with at most one part of two digits or more (`8.8.8.8`).
 
-Digits may be full-width, and hyphens any of those that are typed (`‐ ‑ ‒ – − －`).
+Digits may be full-width, and hyphens any of those that are typed (`‐ ‑ ‒ – − －`; in phone numbers
+`—` and `~`, too).
 
     steps: [{personal_data: {action: mask, kinds: [email, phone, resident]}}]
 
@@ -134,9 +137,12 @@ def _verdict(example: Example, kinds: dict[str, str]) -> Verdict:
 # that what is found in the plain form stands at the same place in the text.
 _DIGIT = "[0-9\uff10-\uff19]"
 _HYPHENS = "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
+# These also stand between words and in ranges, so they are no hyphens.
+_DASHES = "~\u2014\u2015\u223c\u301c\uff5e"
 _PLAIN = {
     **{0xFF10 + digit: str(digit) for digit in range(10)},
     **dict.fromkeys(map(ord, _HYPHENS), "-"),
+    **dict.fromkeys(map(ord, _DASHES), "~"),
     0xA0: " ",
     0x3000: " ",
     0xFF08: "(",
@@ -146,7 +152,7 @@ _PLAIN = {
 # What may be a number of ours: eight digits or more with up to three separators between, or the
 # beginning of an IP address. One search settles nearly every text.
 _CANDIDATE = re.compile(
-    f"{_DIGIT}(?:(?:[ .()\xa0\u3000\uff08\uff09{_HYPHENS}-]{{0,3}}{_DIGIT}){{7,}}"
+    f"{_DIGIT}(?:(?:[ .()\xa0\u3000\uff08\uff09{_DASHES}{_HYPHENS}-]{{0,3}}{_DIGIT}){{7,}}"
     r"|[0-9]{0,2}(?:\.[0-9]{1,3}){3}"
     r"|[0-9A-Fa-f]{3}:[0-9A-Fa-f:]{6,34})"
 )
@@ -165,12 +171,12 @@ _COUNTRY = (
     "(?:1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[146]|9[0-58]"
     "|2[1-689][0-9]|3[578][0-9]|42[0-9]|5[09][0-9]|6[7-9][0-9]|8[058][0-9]|9[679][0-9])"
 )
-# Words that are written without a blank before a number: `fax02-123-4567`, `T.02-123-4567`.
-_CALLED = "|".join(f"(?<={word})" for word in ("(?i:tel)", "(?i:fax)", "HP", "hp", "(?i:mobile)"))
-_CALL = f"(?:{_BEFORE}|{_CALLED}|(?<=(?<![A-Za-z])[TMHF]))"
+# A date behind the number of an area makes a number of a document.
+_NO_DATE = "(?!(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?![0-9]))"
 _PHONE = re.compile(
-    rf"{_CALL}(?<!\+)(?<![0-9]\.)(?:"
+    rf"(?<![0-9+])(?:"
     r"01[016789]\.[0-9]{3,4}\.[0-9]{4}"
+    rf"|(?:01[016789]|{_AREA})~[0-9]{{3,4}}~[0-9]{{4}}"
     rf"|(?:\(01[016789]\) ?|01[016789](?:\) ?|{_BETWEEN})){_LAST_EIGHT}"
     rf"|(?:\({_AREA}\) ?|{_AREA}(?:\) ?| ?[.-] ?| ))[0-9]{{3,4}}(?: ?[.-] ?| )[0-9]{{4}}"
     rf"|(?<!/)02[1-9][0-9]{{6,7}}"
@@ -179,13 +185,25 @@ _PHONE = re.compile(
     rf"|(?:\+|00)82[ .-]?\([0-9]{{1,2}}\){_BETWEEN}{_LAST_EIGHT}"
     rf"|82[ .-]?0?10{_BETWEEN}{_LAST_EIGHT}"
     r"|82-0?(?:2|[3-6][1-5]|70)-[0-9]{3,4}-[0-9]{4}"
-    r"|0(?:2|[3-6][1-5])[)-] ?[1-9][0-9]{6,7}"
+    rf"|0(?:2|[3-6][1-5])[)-] ?{_NO_DATE}[1-9][0-9]{{6,7}}"
     # A country's code by itself, or all digits together: `+100 200 300` is a sum.
     rf"|\+1[ .-]?(?:\([2-9][0-9]{{2}}\)|[2-9][0-9]{{2}})[ .-]?[0-9]{{3}}[ .-]?[0-9]{{4}}"
     rf"|\+{_COUNTRY}[1-9][0-9]{{6,13}}"
     rf"|\+{_COUNTRY}(?<!\+1)[ .-]?\((?:0\)[ .-]?)?[1-9][0-9]{{0,4}}\)?(?:[ .-]?[0-9]{{2,5}}){{1,5}}"
     rf"|\+{_COUNTRY}(?<!\+1)[ .-]0?[1-9][0-9]{{0,4}}(?:[ .-]?[0-9]{{2,5}}){{1,5}}"
     rf")(?![.-]?[0-9]){_BEHIND}"
+)
+# What a phone number stands behind: no part of a word or number, and a full stop only where that
+# ends no Latin word; but words that call may touch it: `fax02-123-4567`, `T.02-123-4567`.
+_CALLED = re.compile(
+    r"(?:(?<![0-9A-Za-z_.])(?<![0-9A-Za-z_]-)|[^\s0-9A-Za-z_]\."
+    r"|(?<![A-Za-z])(?i:(?:tel|fax|hp|cp|ph|mob|mobile|cell|contact|office"
+    r"|(?:cell|hand|smart|tele)?phone)(?:[. ]?no)?\.?)"
+    r"|(?<![A-Za-z])(?:[TMHF]|(?i:[CDFHMOPT])\.))\Z"
+)
+_NO_PHONE = re.compile(
+    r"(?i)(?:(?<![A-Za-z])(?:ISBN(?:[ -]?\(?1[03]\)?)?|UPC|EAN|EIN|ver|version)[ .:#(-]{0,3}"
+    r"|(?:버전|바코드|책 ?번호|도서 ?번호)[ .:#-]{0,3}|(?<![가-힣])제)\Z"
 )
 _CARD = re.compile(
     f"{_BEFORE}(?<!\\.)(?:"
@@ -196,33 +214,50 @@ _CARD = re.compile(
     rf")(?![.-]?[0-9]){_BEHIND}"
 )
 _IPV4 = re.compile(
-    f"(?:{_BEFORE}|(?<=IP))(?<!\\.)([0-9]{{1,3}})(?:\\.[0-9]{{1,3}}){{3}}(?![.-]?[0-9]){_BEHIND}"
+    f"(?:{_BEFORE}|(?<=[Ii][Pp]))(?<!\\.)[0-9]{{1,3}}(?:\\.[0-9]{{1,3}}){{3}}"
+    f"(?![.-]?[0-9]|절){_BEHIND}"
 )
 _IPV6 = re.compile(f"{_BEFORE}(?<!:)[23][0-9A-Fa-f]{{3}}:[0-9A-Fa-f:]{{6,34}}{_BEHIND}(?!:)")
+_NETWORK = re.compile(r"/(?:[89]|[1-9][0-9])(?![0-9])")
 _VERSION = re.compile(
-    r"(?i)(?:§|==|\bv|\bver|version|release|firmware|driver|build|figure|\bfig|table|section|chapter"
-    r"|버전|펌웨어|드라이버|빌드|그림|(?<![가-힣])[표제])[ .:=]{0,2}\Z"
+    r"(?i)(?:§|==|version|firmware|driver|(?<![A-Za-z])(?:v|ver|release|build|fig|figure|table"
+    r"|(?:sub)?section|chapter)|버전|펌웨어|드라이버|빌드|그림|(?<![가-힣])[표제])[ .:=#]{0,3}\Z"
 )
-_BOOK = re.compile(r"(?i)ISBN(?:-10)?[ :]{0,2}\Z")
-_DOMAIN = re.compile(r"[@＠](?:(?:[^\W_]|-){1,63}\.){1,8}([A-Za-z]{2,24})(?![A-Za-z0-9@-])")
+# What domains end in: countries (`md`, `py` and `sh` are endings of files, and more often) and
+# others. Another ending, as in `a@b.shape`, is code or a file's.
+_COUNTRIES = (
+    "a[c-gilmoq-uwxz]|b[abd-jmnorstwyz]|c[acdf-ik-oru-z]|d[ejkmoz]|e[cegrstu]|f[ijkmor]"
+    "|g[adefghilmnpqrstuwy]|h[kmnrtu]|i[delmnoqrst]|j[emop]|k[eghimnprwyz]|l[abcikrstuvy]"
+    "|m[aceghklmnopqrstuvwxyz]|n[acefgilopruz]|om|p[aefghklmnrstw]|qa|r[eosuw]"
+    "|s[abcdegiklmnorstuvxyz]|t[cdfghjklmnortvwz]|u[agksyz]|v[aceginu]|w[fs]|y[et]|z[amw]"
+)
+_OTHERS = (
+    "academy|agency|app|art|asia|biz|blog|center|cloud|club|company|design|dev|digital|email|global"
+    "|group|info|int|life|live|ltd|media|mil|mobi|museum|name|network|news|online|page|pro|school"
+    "|seoul|services|shop|site|social|software|solutions|space|store|studio|systems|team|tech|today"
+    "|top|travel|university|vip|website|wiki|work|world|xyz"
+)
+# Latin letters or others, as a word may touch it. Other endings may be code: `x@w.to(device)`.
+_HOST = (
+    r"[@＠](?:(?:[0-9A-Za-z\u00c0-\u024f-]{1,63}\.){1,8}|(?:(?:[^\W_A-Za-z]|-){1,63}\.){1,8})"
+    r"(?:(?i:com|net|org|edu|gov|kr|cn|de|fr|jp|uk|xn--3e0b707e)|한국"
+    rf"|(?i:{_COUNTRIES}|{_OTHERS})(?![._]_?[0-9A-Za-z]|[(\[](?![가-힣])))(?!-?[0-9A-Za-z])"
+)
+_DOMAIN = re.compile(f"{_HOST}(?:{_HOST})*")
 _LOCAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._%+-")
 _LONGEST_LOCAL = 64
-# What stands behind an `@` in names of files and in code.
-_NO_DOMAINS = frozenset(
-    (
-        "png", "jpg", "jpeg", "gif", "svg", "webp", "js", "ts", "css", "html", "json", "tgz", "gz",
-        "zip", "whl", "jar", "exe", "git", "setter", "getter", "deleter", "append",
-    )
-)  # fmt: skip
-_RESERVED = re.compile(
-    r"(?i)[@＠](?:.*\.)?(?:example(?:\.com|\.org|\.net|\.co\.kr)?|test|invalid)\Z"
-)
+# What stands before an `@` in code (`this@Main.name`) and in the address of a repository.
+_NO_LOCALS = frozenset(("break", "continue", "git", "return", "super", "this"))
+_RESERVED = re.compile(r"(?i)[@＠](?:.*\.)?example\.(?:com|org|net|co\.kr)\Z")
+# A name, with a password or not, in the address of a page or a host.
+_LOGIN = re.compile(r"(?<!mailto)://[0-9A-Za-z._~%!$*+-]*(?::[^\s/?#,]*)?\Z")
 # A sign or a bracket may open a number; what stands before that is looked at, too.
 _OPENS_BEFORE = 2
 _SEEN_BEFORE = 14
-_SEEN_BEHIND = 2
-_NOUGHTS = ["0", "0", "0"]
+_SEEN_BEHIND = 4
 _UNCHECKED_SINCE = "201001"
+# No one is taken to be born later. It is fixed, so that a build is the same on any day.
+_LAST_YEAR = "30"
 
 
 def _found(text: str, wanted: frozenset[str]) -> list[_Found]:
@@ -232,7 +267,7 @@ def _found(text: str, wanted: frozenset[str]) -> list[_Found]:
         found += _emails(text)
     for candidate in _CANDIDATE.finditer(text):
         first = max(0, candidate.start() - _SEEN_BEFORE)
-        # Two characters behind are seen, so that a number which goes on is none.
+        # Some characters behind are seen, so that a number which goes on is none.
         piece = text[first : candidate.end() + _SEEN_BEHIND].translate(_PLAIN)
         start = max(0, candidate.start() - _OPENS_BEFORE - first)
         for find in _FINDERS:
@@ -252,20 +287,19 @@ def _found(text: str, wanted: frozenset[str]) -> list[_Found]:
 
 def _emails(text: str) -> Iterator[_Found]:
     for found in _DOMAIN.finditer(text):
-        start = _local_start(text, found.start())
-        if start == found.start() or _RESERVED.match(found[0]):
+        start = _local_start(text, found.start(), text[found.end() : found.end() + 1])
+        is_code = start == found.start() or text[start : found.start()] in _NO_LOCALS
+        if is_code or _RESERVED.match(found[0]):
             continue
-        local = text[start : found.start()]
-        if found[1].lower() in _NO_DOMAINS or local == "git" or _is_login(text, start):
-            continue
-        yield _Found(start, found.end(), "email")
+        if not _LOGIN.search(text, max(0, start - _LONGEST_LOCAL), start):
+            yield _Found(start, found.end(), "email")
 
 
-def _local_start(text: str, end: int) -> int:
+def _local_start(text: str, end: int, behind: str) -> int:
     """Where the part of an address before its `@` begins. Letters of other scripts are of it where
     it has no others: with them, they are the word before it."""
     start, least = end, max(0, end - _LONGEST_LOCAL)
-    while start > least and (text[start - 1] in _LOCAL or _is_within(text, start - 1)):
+    while start > least and (text[start - 1] in _LOCAL or _is_within(text, start - 1, behind)):
         start -= 1
     while start < end and text[start] in ".-%+":
         start += 1
@@ -276,17 +310,14 @@ def _local_start(text: str, end: int) -> int:
     return start
 
 
-def _is_within(text: str, at: int) -> bool:
-    """Whether a character is an accented letter, or an apostrophe between letters."""
-    if text[at] in "'’":
-        return at > 0 and text[at - 1].isalpha() and text[at + 1].isalpha()
-    return "\u00c0" <= text[at] <= "\u024f"
-
-
-def _is_login(text: str, start: int) -> bool:
-    """Whether a name and a password stand there, in the address of a page."""
-    begin = text.rfind("://", max(0, start - _LONGEST_LOCAL), start) + 3
-    return begin > 2 and ":" in text[begin:start] and not re.search(r"[\s/?]", text[begin:start])
+def _is_within(text: str, at: int, behind: str) -> bool:
+    """Whether a character is an accented letter, or an apostrophe between letters (`o'brien`); in
+    `b'kim@mail.com'` it is a quote."""
+    if text[at] not in "'’":
+        return "\u00c0" <= text[at] <= "\u024f"
+    letter = text[at - 1 : at]
+    is_quote = text[at] == behind and letter in "bfruBFRU"
+    return letter.isalpha() and letter <= "\u024f" and text[at + 1].isalpha() and not is_quote
 
 
 def _registrations(text: str, start: int) -> Iterator[_Found]:
@@ -298,8 +329,7 @@ def _registrations(text: str, start: int) -> Iterator[_Found]:
         checked = ((13 if is_foreigner else 11) - weighted) % 10 == int(digits[12])
         born_now = century in "3478"
         unchecked = "-" in hyphen and born_now and year + month + day >= _UNCHECKED_SINCE
-        # Those of the twenty-first century are of its first years.
-        if (checked and (not born_now or year < "40")) or (unchecked and year < "40"):
+        if (checked or unchecked) and not (born_now and year > _LAST_YEAR):
             yield _Found(found.start(), found.end(), "foreigner" if is_foreigner else "resident")
 
 
@@ -320,19 +350,31 @@ def _businesses(text: str, start: int) -> Iterator[_Found]:
 
 
 def _phones(text: str, start: int) -> Iterator[_Found]:
-    for found in _PHONE.finditer(text, start):
+    while found := _PHONE.search(text, start):
         digits = sum(map(str.isdigit, found[0]))
-        before = text[max(0, found.start() - _SEEN_BEFORE) : found.start()]
-        if 9 <= digits <= 15 and not _BOOK.search(before):
-            yield _Found(found.start(), found.end(), "phone")
+        begin, seen = found.start(), max(0, found.start() - _SEEN_BEFORE)
+        called = _CALLED.search(text, seen, begin) and not _NO_PHONE.search(text, seen, begin)
+        start = begin + 1
+        if called and 9 <= digits <= 15:
+            start = found.end()
+            yield _Found(begin, start, "phone")
 
 
 def _addresses(text: str, start: int) -> Iterator[_Found]:
     for found in (*_IPV4.finditer(text, start), *_IPV6.finditer(text, start)):
-        if _is_public(found[0]) and not _VERSION.search(
-            text[max(0, found.start() - _SEEN_BEFORE) : found.start()]
-        ):
-            yield _Found(found.start(), found.end(), "ip")
+        begin, end = found.span()
+        is_version = _VERSION.search(text, max(0, begin - _SEEN_BEFORE), begin)
+        if _is_public(found[0]) and not is_version and not _is_network(found[0], text, end):
+            yield _Found(begin, end, "ip")
+
+
+def _is_network(said: str, text: str, end: int) -> bool:
+    """Whether the address is that of a network: `157.240.0.0/16`."""
+    prefix = _NETWORK.match(text, end)
+    try:
+        return prefix is not None and ipaddress.ip_network(said + prefix[0]).num_addresses > 2
+    except ValueError:
+        return False
 
 
 def _is_public(said: str) -> bool:
@@ -345,7 +387,7 @@ def _is_public(said: str) -> bool:
     # Numbers of chapters and versions are made of small numbers, or end in noughts.
     parts = said.split(".")
     small = len(parts[0]) < 3 and sum(len(part) > 1 for part in parts) < 2
-    return address.is_global and not address.is_multicast and not small and parts[1:] != _NOUGHTS
+    return address.is_global and not address.is_multicast and not small and parts[1:] != ["0"] * 3
 
 
 _FINDERS: tuple[Callable[[str, int], Iterator[_Found]], ...] = (
