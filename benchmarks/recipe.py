@@ -21,8 +21,14 @@ SOURCES = (
 )
 
 
-def recipe_text(*, steps: Sequence[str] = (), container: str = "jsonl", repeat: int = 1) -> str:
-    """The YAML text of the recipe.
+def recipe_text(
+    *,
+    steps: Sequence[str] = (),
+    page_steps: Sequence[str] = (),
+    container: str = "jsonl",
+    repeat: int = 1,
+) -> str:
+    """The YAML text of the recipe; `page_steps` are of the source whose contexts are pages alone.
 
     With `repeat`, the same files are listed under that many sources each, so that the
     input grows and its content stays what it is.
@@ -35,6 +41,8 @@ def recipe_text(*, steps: Sequence[str] = (), container: str = "jsonl", repeat: 
             lines.append(f"  - name: {name}")
             lines.append(f"    format: {source.format}")
             lines.append(f"    files: [{files}]")
+            if page_steps and source.name == "korquad2":
+                lines.append(f"    steps: [{', '.join(page_steps)}]")
     if steps:
         lines.append(f"steps: [{', '.join(steps)}]")
     lines.append(f"outputs: [{{view: dolly, format: {container}}}]")
