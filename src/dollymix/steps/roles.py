@@ -29,6 +29,7 @@ _QUESTION = re.compile(
     r"(?:[?？]|(?:까|까요|나요|가요|은가|는가|던가|인가|는지|은지|을지|냐|니|해|줘|줘요|주세요|세요|주십시오"
     r"|시오|해라|하라|보자|써라|할래|알려|부탁해|부탁해요|부탁합니다|부탁드립니다)[.!~]*)[\"'”’)\]]*$"
 )
+_ENDING = 40  # a question is told by so many characters at the end of its line
 _OPENER = re.compile(
     r"(?:네|예|아니요|아니오|물론|그럼요|당연|죄송|미안|좋습니다|알겠습니다|감사합니다"
     r"|다음은|아래는|여기|저는 (?:AI|인공|언어)|AI 언어|인공지능 언어"
@@ -98,8 +99,11 @@ def _asks(text: str) -> bool:
     """True where the first or the last line asks."""
     first, _, rest = text.partition("\n")
     last = rest.rpartition("\n")[2]
-    asking = _QUESTION.search
-    return asking(first.rstrip()) is not None or (bool(last) and asking(last) is not None)
+    return _ends_asking(first.rstrip()) or (bool(last) and _ends_asking(last))
+
+
+def _ends_asking(line: str) -> bool:
+    return _QUESTION.search(line[-_ENDING:]) is not None
 
 
 def _is_more(many: int, few: int, total: int) -> bool:
