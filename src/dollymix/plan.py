@@ -262,7 +262,10 @@ def _step(spec: recipe.StepSpec, base: Path) -> Any:
     options = dict(spec.options)
     if options.get("tokenizer"):
         options["tokenizer"] = _tokenizer_path(options["tokenizer"], base)
-        tokens.load(options["tokenizer"])
+        try:
+            tokens.load(options["tokenizer"])
+        except UsageError as error:
+            raise UsageError(f"{spec.name}: {error}") from error
     return msgspec.convert(options, steps.load(spec.name).Step)
 
 

@@ -25,7 +25,10 @@ def load(path: str) -> Any:
         made = Tokenizer.from_file(path)
     except Exception as error:  # the library raises Exception itself
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"{printable(path)}: is no tokenizer.json: {printable(what)}") from error
+        raise UsageError(
+            f"{printable(path)}: is no tokenizer.json: {printable(what)}; name one that the "
+            "tokenizers package saved, by its path from the recipe"
+        ) from error
     made.no_truncation()
     made.no_padding()
     return made

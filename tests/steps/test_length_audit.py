@@ -102,7 +102,9 @@ def test_a_file_that_is_no_tokenizer_is_one_line_and_nothing_is_built(tmp_path, 
         (tmp_path / "words.json").write_text(text)
     with pytest.raises(dollymix.UsageError) as caught:
         merge(RECIPE.format(path="words.json"), tmp_path / "out")
-    assert "words.json: is no tokenizer.json" in str(caught.value)
+    message = str(caught.value)
+    assert message.startswith("length_audit: ")
+    assert "words.json: is no tokenizer.json" in message
     assert len(str(caught.value).splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
