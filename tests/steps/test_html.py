@@ -203,10 +203,34 @@ FORMS = {
         "e<sup>iπ</sup></p>",
         "x^(n+1) 2^(10n) 10^-12.5 (a+b)^2 e^(iπ)",
     ),
+    "what is raised behind elements": (
+        "<p>(<i>x</i> + <i>y</i>)<sup>2</sup> |<i>x</i>|<sup>n</sup> "
+        "(n<sup>2</sup>)<sup>3</sup></p>",
+        "(x + y)^2 |x|^n (n^2)^3",
+    ),
+    "more than a term that is raised": (
+        "<p>2<sup>(n+1)</sup> 2<sup>n(n+1)/2</sup> 10<sup>1,000</sup> 10<sup>3~5</sup> "
+        "x<sup>y<sup>z</sup></sup> SO<sub>4</sub><sup>2−</sup></p>",
+        "2^(n+1) 2^(n(n+1)/2) 10^(1,000) 10^(3~5) x^(y^z) SO4^(2−)",
+    ),
+    "what is raised and goes on": (
+        "<p>x<sup>n</sup>y x<sup>2</sup>y 2<sup>10</sup>3 x<sup>n</sup>은</p>",
+        "x^(n)y x^2y 2^(10)3 x^n은",
+    ),
+    "what is lowered": (
+        "<p>H<sub>2</sub>O x<sub>1</sub><sup>2</sup> a<sub>n</sub> x<sub>n+1</sub> "
+        "라운드<sub>1</sub></p>",
+        "H2O x1^2 a_n x_(n+1) 라운드1",
+    ),
+    "figures that are lowered": (
+        "<p>1010<sub>2</sub> log<sub>2</sub>8 2<sub>16</sub></p>",
+        "1010_2 log_(2)8 2_16",
+    ),
     "letters that are raised": (
         "<p>3<sup>rd</sup> n<sup>th</sup> Ca<sup>2+</sup> M<sup>me</sup> (몰수)<sup>1</sup></p>",
         "3rd nth Ca2+ Mme (몰수)1",
     ),
+    "a break in a Markdown row": ("| 가<br>나 | 다 |\n라<br>마", "| 가 / 나 | 다 |\n라\n마"),
     "numbers below zero": ("<ol start='-5'><li>가</li><li>나</li></ol>", "-5. 가\n-4. 나"),
     "a character section": (
         "<p>가<![CDATA[<b> & &amp; 나]]>다</p>",
@@ -329,6 +353,27 @@ FORMULAS = {
         f"<mrow>{TWO}<mi>a</mi></mrow></mfrac>",
         "(−b±√(b^2−4ac))/(2a)",
     ),
+    "a matrix": (
+        "<mo>(</mo><mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>2</mn></mtd></mtr>"
+        "<mtr><mtd><mn>3</mn></mtd><mtd><mn>4</mn></mtd></mtr></mtable><mo>)</mo>",
+        "(1 2; 3 4)",
+    ),
+    "brackets": ("<mfenced><mi>a</mi><mi>b</mi></mfenced>", "(a, b)"),
+    "brackets that are named": (
+        "<mfenced open='[' close=']' separators='; |'><mi>a</mi><mi>b</mi><mi>c</mi></mfenced>",
+        "[a; b| c]",
+    ),
+    "a blank": ("<mi>a</mi><mspace width='1em'/><mi>b</mi>", "a b"),
+    "a blank that does not end": ("<mi>a</mi><mspace><mi>b</mi>", "a b"),
+    "a note of nothing": ("<semantics><mi>z</mi><annotation> </annotation></semantics>", "z"),
+    "a note that is no TeX": (
+        "<semantics><mi>z</mi><annotation encoding='text/plain'>제트</annotation></semantics>",
+        "z",
+    ),
+    "its meaning": (
+        "<semantics><mi>z</mi><annotation-xml><apply><ci>z</ci></apply></annotation-xml></semantics>",
+        "z",
+    ),
     "blanks between": (f"\n<mfrac>\n {ONE}\n {TWO}\n</mfrac>\n", "1/2"),
     "a part too few": (f"<mfrac>{ONE}</mfrac>", "1"),
     "a base that is blank": (f"<msup><mrow></mrow>{TWO}</msup><mi>H</mi>", "^2 H"),
@@ -343,6 +388,32 @@ def test_a_formula_without_tex_keeps_its_meaning(case, to):
     source, expected = FORMULAS[case]
     made = Step(to=to)(example("답", context=f"<p>식 <math>{source}</math></p>"))
     assert (made.context, made.flags) == ("식 " + expected, ())
+
+
+TEX = {
+    "its size": (r"{\displaystyle {a}+\frac{1}{b}}", r"{a}+\frac{1}{b}"),
+    "the size of a part": (r"{\displaystyle a}+{b}", r"{\displaystyle a}+{b}"),
+    "braces that are signs": (r"{\textstyle \{a\}}", r"\{a\}"),
+    "no size": (r"{a}", "{a}"),
+}
+
+
+@pytest.mark.parametrize("case", TEX)
+def test_a_formula_is_its_tex(case):
+    tex, expected = TEX[case]
+    notes = (
+        f"<annotation encoding='application/x-tex'>{tex}</annotation>"
+        "<annotation encoding='text/plain'>제트</annotation>"
+    )
+    source = f"<p>식 <math><semantics><mi>z</mi>{notes}</semantics></math></p>"
+    assert converted(source) == f"식 ${expected}$"
+    assert converted(source, to="text") == f"식 {expected}"
+
+
+def test_a_part_of_a_formula_keeps_its_meaning():
+    assert (
+        converted("<mrow><mi>x</mi><mo>=</mo><mfrac><mi>a</mi><mi>b</mi></mfrac></mrow>") == "x=a/b"
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -386,6 +457,14 @@ def test_a_cell_of_no_rows_spans_its_section():
         "<tbody><tr><td>라</td><td>마</td></tr></tbody></table>"
     )
     assert converted(source) == "| 가 | 나 |\n| --- | --- |\n|  | 다 |\n| 라 | 마 |"
+
+
+def test_rows_that_begin_ever_further_right_are_no_longer_than_their_cells():
+    rows = 600
+    source = "<table>" + "<tr><td rowspan=1000>가</td><td>나</td></tr>" * rows + "</table>"
+    lines = converted(source).split("\n")
+    assert set(lines) == {"| 가 | 나 |", "| --- | --- |"}
+    assert len(lines) == rows + 1
 
 
 def test_a_cell_that_spans_may_be_repeated():
@@ -587,6 +666,16 @@ ANSWERS = {
         "|b",
     ),
     "a raised expression": ("<p>식 ", "x<sup>n+1</sup>", " 뒤</p>", "x^(n+1)"),
+    "what is raised, and more": ("<p>식 2", "<sup>10</sup>3", " 뒤</p>", "(10)3"),
+    "what is lowered, and more": ("<p>식 ", "log<sub>2</sub>8", " 뒤</p>", "log_(2)8"),
+    "an index that is the end": ("<p>식 ", "x<sub>n+1</sub>", " 뒤</p>", "x_(n+1)"),
+    "a cell that ends its row": ("<table><tr><td>가</td>", "<td>나</td></tr>", "</table>", "나"),
+    "a cell that ends its table": (
+        "<table><tr><td>가</td><td>다</td></tr><tr><td>가</td>",
+        "<td>나</td></tr></table>",
+        "<p>뒤</p>",
+        "나",
+    ),
     "what is raised alone": ("<p>식 x<sup>", "n+1", "</sup> 뒤</p>", "n+1"),
     "a reading": ("<p>앞 ", "<ruby>漢<rt>한</rt></ruby>", " 뒤</p>", "漢(한)"),
     "behind code": ("`<p>` 와 <b>가</b>, `&lt;", "나", "` <i>다</i>", "나"),
@@ -692,6 +781,10 @@ def test_a_page_that_cannot_be_parsed_loses_its_tags_alone():
         "<math>" + ("<mrow>" * 240 + "x" + "</mrow>" * 240) * 200 + "</math>",
         "<math>" + "<msup>" * 240 + "<mi>" + "x" * 200_000 + "</mi>" + "<mn>2</mn></msup>" * 240,
         "<math>" + "<mfrac><mi>x</mi><mi>y</mi></mfrac>" * 10_000 + "</math>",
+        "<table>" + "<tr><td rowspan=1000 colspan=1000>가</td></tr>" * 2_000,
+        "<p>" + "x<sup>2</sup>" * 50_000,
+        "<p>" + "x<sub>" * 200 + "n" * 100_000 + "</sub>" * 200,
+        "<math>" + "<mfenced><mi>x</mi>" * 240 + "</mfenced>" * 240 + "</math>",
     ],
 )
 def test_hostile_text_takes_no_time(hostile):

@@ -9,6 +9,7 @@ source       a page's source in pieces, each run of text marked
 boilerplate  edit markers, reference marks, tables of contents: how they are told
 marks        the marks, and how they are read again
 formulas     MathML in one line
+scripts      the signs of superscripts and subscripts
 grid         the cells of a table by row and column
 blocks       the parsed page written, one writer for each kind of element
 page         all together: the text, and where each run of the source went

@@ -15,7 +15,7 @@ from dollymix.markup.boilerplate import (
     without_arrow,
     without_edit_marker,
 )
-from dollymix.markup.formulas import in_line
+from dollymix.markup.formulas import PARTS, in_line, notes_of, tex_of, without_style
 from dollymix.markup.grid import grid
 from dollymix.markup.marks import END, MARKS, mark, numbers_in
 from dollymix.markup.names import (
@@ -25,16 +25,12 @@ from dollymix.markup.names import (
     LISTS,
     SECTIONS,
 )
+from dollymix.markup.scripts import around_lowered, around_raised
 from dollymix.markup.source import BLANK, BREAK
 
 _WHITE = re.compile(f"[{BLANK}]{{2,}}|[{BLANK[1:]}]")
 
-_LETTER = "[A-Za-zα-ωΑ-Ω]"
-_POWER = re.compile(r"[+−-]?(?:\d{1,6}(?:\.\d{1,6})?|[a-zA-Z])")
-_TERM = rf"(?:\d+(?:\.\d+)?|{_LETTER})+"
-_EXPRESSION = re.compile(rf"[+−-]?{_TERM}(?:\s?[+−/*·×-]\s?{_TERM})*")
-_BASE = re.compile(rf"(?:\d|{_LETTER})[)\]]?$")
-_DISPLAY_STYLE = re.compile(r"\{\\(?:display|text)style\s*(.*)\}", re.DOTALL)
+_LAST_PIECES = 8
 
 
 class Form(NamedTuple):
@@ -56,6 +52,12 @@ def squeezed(text: str) -> str:
     return _WHITE.sub(" ", text).strip(" ")
 
 
+def _broken(line: str) -> str:
+    """A line parted where it breaks; not the row of a Markdown table, which is one."""
+    is_row = MARKS.sub("", line).lstrip().startswith("|")
+    return line.replace(BREAK, " / " if is_row else "\n")
+
+
 class Blocks:
     """Blocks of text that grow. `in_cell`: without signs of Markdown, to be joined in one line."""
 
@@ -73,7 +75,7 @@ class Blocks:
         text = "".join(self.line)
         self.line = []
         if self.form.lines:
-            text = text.replace(BREAK, "\n")
+            text = "\n".join(map(_broken, text.split("\n"))) if BREAK in text else text
         elif BREAK in text:
             text = "\n".join(filter(None, map(squeezed, text.split(BREAK))))
         else:
@@ -106,7 +108,7 @@ class Blocks:
 
 _OWN = (
     HEADINGS | CELLS | SECTIONS | LISTS
-    | {"tr", "br", "table", "li", "pre", "math", "sup", "rt", "dt", "dd"}
+    | {"tr", "br", "table", "li", "pre", "math", "sup", "sub", "rt", "dt", "dd"}
 )  # fmt: skip
 _PLAIN_BLOCKS = BLOCK_NAMES - _OWN
 
@@ -162,27 +164,28 @@ def _raised(element: Any, out: Blocks) -> None:
     if is_reference(content, is_wiki=out.form.is_wiki):
         out.form.left_out.append(content)
         return
-    text = MARKS.sub("", content)
-    before = MARKS.sub("", out.line[-1][-4:]) if out.line else ""
-    is_power = _POWER.fullmatch(text) and (before[-1:].isalnum() or _BASE.search(before))
-    if is_power and not _goes_on(text, element.tail):
-        out.line.append("^")
-    elif is_power or (_is_expression(text) and _BASE.search(before)):
-        out.line.append("^(")
-        flow(element, out)
-        out.line.append(")")
-        return
+    said, before, after = _around(content, element, out)
+    is_nested = element.find(".//sup") is not None
+    _between(around_raised(said, before, after, is_nested=is_nested), element, out)
+
+
+def _lowered(element: Any, out: Blocks) -> None:
+    """An index, with a sign where it would be read as a part of what it stands behind."""
+    said, before, after = _around("".join(element.itertext()), element, out)
+    _between(around_lowered(said, before, after), element, out)
+
+
+def _around(content: str, element: Any, out: Blocks) -> tuple[str, str, str]:
+    """What an element says, and some characters before and behind it."""
+    before = "".join(piece[-8:] for piece in out.line[-_LAST_PIECES:])
+    after = (element.tail or "")[:4]
+    return MARKS.sub("", content), MARKS.sub("", before)[-4:], MARKS.sub("", after)
+
+
+def _between(signs: tuple[str, str], element: Any, out: Blocks) -> None:
+    out.line.append(signs[0])
     flow(element, out)
-
-
-def _goes_on(text: str, tail: str | None) -> bool:
-    """Whether the figure behind a raised one would be read as a part of it."""
-    return text[-1:].isdigit() and MARKS.sub("", (tail or "")[:4])[:1].isdigit()
-
-
-def _is_expression(text: str) -> bool:
-    """Whether more than letters is raised: `n+1`, `10n`, not the `rd` of `3rd`."""
-    return bool(_EXPRESSION.fullmatch(text)) and not (text.isascii() and text.isalpha())
+    out.line.append(signs[1])
 
 
 def _reading(element: Any, out: Blocks) -> None:
@@ -195,9 +198,8 @@ def _reading(element: Any, out: Blocks) -> None:
 def _formula(element: Any, out: Blocks) -> None:
     """A formula becomes one run, since a part of its source is none of its line."""
     form = out.form
-    notes = element.findall(".//annotation")
-    tex = "".join(notes[-1].itertext()) if notes else element.get("alttext")
-    text = squeezed(tex or in_line(element))
+    tex = squeezed(MARKS.sub("", tex_of(element)))
+    text = tex or squeezed(in_line(element)) or squeezed("".join(element.itertext()))
     if not form.marked:
         out.line.append(_in_dollars(text, form) if tex else text)
         return
@@ -215,9 +217,14 @@ def _formula(element: Any, out: Blocks) -> None:
 
 
 def _in_dollars(tex: str, form: Form) -> str:
-    styled = _DISPLAY_STYLE.fullmatch(tex)
-    tex = styled[1].strip() if styled else tex
+    tex = without_style(tex)
     return f"${tex}$" if form.markdown else tex
+
+
+def _formula_part(element: Any, out: Blocks) -> None:
+    """A part of a formula whose `math` is not here, as an answer may be."""
+    out.form.left_out.extend(text for note in notes_of(element) for text in note.itertext())
+    out.line.append(in_line(element))
 
 
 def _preformatted(element: Any, out: Blocks) -> None:
@@ -345,7 +352,9 @@ def _add_table(rows: list[list[Any]], out: Blocks) -> None:
         for line in lines:
             out.add("", " ".join(filter(None, line)))
         return
-    head = "| " + " | ".join(["---"] * max(map(len, lines))) + " |"
+    width = max(map(len, lines))
+    lines[0] += [""] * (width - len(lines[0]))
+    head = "| " + " | ".join(["---"] * width) + " |"
     written = ["| " + " | ".join(line) + " |" for line in lines]
     out.add("", "\n".join((written[0], head, *written[1:])))
 
@@ -458,6 +467,7 @@ def _stray_cell(element: Any, out: Blocks) -> None:
 
 
 _WRITERS = {
+    **dict.fromkeys(PARTS, _formula_part),
     **dict.fromkeys(HEADINGS, _heading),
     **dict.fromkeys(LISTS, _list),
     **dict.fromkeys(CELLS, _stray_cell),
@@ -468,6 +478,7 @@ _WRITERS = {
     "pre": _preformatted,
     "math": _formula,
     "sup": _raised,
+    "sub": _lowered,
     "rt": _reading,
     "dt": _line_block,
     "dd": _line_block,

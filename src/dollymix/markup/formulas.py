@@ -1,8 +1,9 @@
-"""MathML in one line: `1/2`, `x^2`, `a_n`, `√(x+1)`. What has another form is its text."""
+"""MathML in one line: its TeX, or `1/2`, `x^2`, `a_n`, `√(x+1)`; of other forms their text."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from dollymix.markup.marks import MARKS
@@ -20,14 +21,58 @@ _BEFORE = {
 _STRONGER = frozenset(("msup", "msub", "msubsup", "msqrt", "mroot"))
 _ACCENTED = frozenset(("mover", "munder", "munderover"))
 _SIGNED = frozenset((*_BEFORE, "msqrt", "mroot"))
+# Those that may stand alone in a part of a page that ends within a formula.
+PARTS = _SIGNED | {"mrow", "mtable", "mfenced"}
+_NOTES = ("annotation", "annotation-xml")
+_STYLE = re.compile(r"\{\\(?:display|text)style\b\s*")
 _WORD = re.compile(r"\w+(?:[.,]\w+)?|\W?")
 _PRIMES = re.compile("['′″‴]+")
 _GROUP = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\|[^|]*\|")
 _LONGEST = 1_000  # a longer part is put in brackets unread
 
 
+def tex_of(element: Any) -> str:
+    """The TeX that a formula brings along, as it stands there; empty where it brings none."""
+    notes = [note for note in element.iterfind(".//annotation") if _is_tex(note.get("encoding"))]
+    tex = "".join(notes[-1].itertext()) if notes else ""
+    return tex if _said(tex) else element.get("alttext") or ""
+
+
+def _is_tex(encoding: str | None) -> bool:
+    return encoding is None or "tex" in encoding.lower().removeprefix("text/")
+
+
+def notes_of(element: Any) -> Iterator[Any]:
+    """What is said of a formula beside it: its source, its meaning."""
+    return element.iter(*_NOTES)  # type: ignore[no-any-return]
+
+
+def without_style(tex: str) -> str:
+    """TeX without the braces around all of it that say how large it is."""
+    found = _STYLE.match(tex)
+    if not found or not tex.endswith("}"):
+        return tex
+    open_braces = 0
+    for at, sign in enumerate(tex):
+        if sign in "{}" and tex[at - 1 : at] != "\\":
+            open_braces += 1 if sign == "{" else -1
+            if open_braces == 0:
+                return tex[found.end() : at].strip() if at == len(tex) - 1 else tex
+    return tex
+
+
 def in_line(element: Any) -> str:
     """The text of an element of MathML, with its marks."""
+    if element.tag in _NOTES:
+        return ""
+    if element.tag == "mspace":
+        return " " + _row(element)  # which is empty, but where its end was forgotten
+    if element.tag == "mtable":
+        return _joined(element, "; ")
+    if element.tag == "mtr":
+        return _joined(element, " ")
+    if element.tag == "mfenced":
+        return _fenced(element)
     if element.tag == "msqrt":
         text = _row(element)
         return f"√{_bracketed(text.strip(), is_word=len(element) < 2)}" if text.strip() else text
@@ -40,6 +85,25 @@ def in_line(element: Any) -> str:
         _part(element, at) if _is_accent(element, at) else sign + _part(element, at)
         for at, sign in enumerate(signs)
     )
+
+
+def _joined(element: Any, between: str) -> str:
+    """The parts of an element with a sign between those that say something."""
+    texts = (element.text or "", *map(in_line, element))
+    return between.join(text for text in texts if text.strip()) + "".join(
+        child.tail or "" for child in element
+    )
+
+
+def _fenced(element: Any) -> str:
+    """Parts in brackets, with commas between, or what its attributes say. (MathML 3, 3.3.8)"""
+    opening, closing = element.get("open", "("), element.get("close", ")")
+    signs = "".join(element.get("separators", ",").split())
+    made = [element.text or ""]
+    for at, child in enumerate(element):
+        sign = signs[min(at, len(signs)) - 1] + " " if at and signs else ""
+        made += sign, in_line(child).strip(), child.tail or ""
+    return f"{opening}{''.join(made)}{closing}"
 
 
 def _has_parts(element: Any, number: int) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 _MOST_PLACES = 1000
+# No page has so many columns; behind them a hostile cell spans nothing.
+_MOST_COLUMNS = 1000
 # A hostile table may have a wide row and many short ones: those are not filled up.
 _MOST_BLANKS = 20
 
@@ -23,13 +25,12 @@ def grid(rows: list[list[Any]], write: Callable[[Any], str], *, repeat: bool) ->
     """The texts of the cells, the elements in `rows`, by row and column. A cell that spans several
     stands in its first, with `repeat` in each. Columns where no text begins are left out."""
     placed: list[_Cell] = []
-    taken: dict[int, int] = {}  # column -> rows that it is still taken for
+    free: dict[int, int] = {}  # column -> the first row that it is not taken in
     ends: list[int] = []  # of the sections, where a cell asks for them
     for number, row in enumerate(rows):
         column = 0
-        new: dict[int, int] = {}
         for cell in row:
-            while taken.get(column, 0):
+            while free.get(column, 0) > number:
                 column += 1
             width = _span_of(cell, "colspan")
             if cell.get("rowspan") == "0":
@@ -37,11 +38,12 @@ def grid(rows: list[list[Any]], write: Callable[[Any], str], *, repeat: bool) ->
                 height = min(ends[number] - number, _MOST_PLACES)
             else:
                 height = min(_span_of(cell, "rowspan"), len(rows) - number)
+            if column + width > _MOST_COLUMNS:
+                width = height = 1
             placed.append(_Cell(write(cell), number, column, height, width))
             if height > 1:
-                new.update((at, height) for at in range(column, column + width))
+                free.update((at, number + height) for at in range(column, column + width))
             column += width
-        taken = {at: left - 1 for at, left in (taken | new).items() if left > 1}
     return _filled(placed, len(rows), repeat=repeat)
 
 
@@ -78,11 +80,13 @@ def _filled(placed: list[_Cell], height: int, *, repeat: bool) -> list[list[str]
             continue
         first = column_of[cell.column]
         last = bisect_left(begun, cell.column + cell.columns)
+        if not full:
+            lines[cell.row].append(cell.text)
+            continue
         places = [(cell.row, first)]
-        if repeat and full:
+        if repeat:
             text_rows = range(cell.row, cell.row + cell.rows)
             places = [(row, column) for row in text_rows for column in range(first, last)]
         for row, column in places:
-            lines[row] += [""] * (column + 1 - len(lines[row]))
             lines[row][column] = cell.text
     return lines

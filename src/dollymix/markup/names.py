@@ -33,7 +33,7 @@ SECTIONS = _names("tbody thead tfoot")
 # What stands in these is not written.
 SKIPPED = _names("head title script style noscript template iframe nav footer svg rp")
 # Elements that change nothing of what stands in them.
-TRANSPARENT = INLINE_NAMES - SKIPPED - {"br", "sup", "rt"}
+TRANSPARENT = INLINE_NAMES - SKIPPED - {"br", "sup", "sub", "rt"}
 # Elements of a formula that hold its text.
 FORMULA_LEAVES = _names("mi mn mo ms mtext annotation annotation-xml")
 # The parser takes tags in these for text.

@@ -19,10 +19,12 @@ from dollymix.markup.source import BREAK, Cut, cut
 from dollymix.markup.tags import edge_names, names_in
 
 _ROW_NAMES = SECTIONS | {"tr"}
+_TABLE_NAMES = _ROW_NAMES | {"table"}
 _ITEM_NAMES = LISTS | {"li"}
 _WHOLE_NAMES = frozenset(("table", "pre"))
 _CALLS = 10_000
-_BRACKETED = frozenset(("sup", "rt", "ruby"))
+_BRACKETED = frozenset(("sup", "sub", "rt", "ruby"))
+_BRACKETS_END = frozenset(("/sup", "/sub", "/rt"))
 _ITEM_SIGN = re.compile(r"\s*(?:-|\d+\.) ")
 
 
@@ -49,7 +51,7 @@ class Page(NamedTuple):
         if first > last:
             return None
         opens_cell, closes_cell = self._edges_of_cell(first, last, start, end)
-        begin = self._begin(first, start, end, in_cell=opens_cell)
+        begin = self._begin(first, last, start, end, in_cell=opens_cell)
         finish = self._finish(first, last, start, end, in_cell=closes_cell)
         if begin is None or finish is None or begin >= finish:
             return None
@@ -72,13 +74,18 @@ class Page(NamedTuple):
         """The tags between the run before and the start of a part."""
         return names_in(self.source[self.ends[run - 1] if run else 0 : start])
 
+    def _is_closed(self, run: int, last: int) -> bool:
+        """Whether what a run is raised or lowered in ends before the last run begins."""
+        names = names_in(self.source[self.begins[run] : self.begins[last]])
+        return not _BRACKETS_END.isdisjoint(names)
+
     def _alone(self, first: int, last: int) -> bool:
         """Whether the runs of a part stand together, with no other between them."""
         begin, finish = self.new_begins[first], self.new_ends[last]
         inside = [i for i, at in enumerate(self.new_begins) if begin <= at < finish]
         return inside == list(range(first, last + 1))
 
-    def _begin(self, run: int, start: int, end: int, *, in_cell: bool) -> int | None:
+    def _begin(self, run: int, last: int, start: int, end: int, *, in_cell: bool) -> int | None:
         """Where a part begins: with the signs of its own blocks, not of those it stands in."""
         if start > self.begins[run]:
             return self._inside(run, start, behind=False)
@@ -87,6 +94,8 @@ class Page(NamedTuple):
         gap_start = max((e for e in self.new_ends[max(0, before - 2) : run] if e <= at), default=0)
         gap = self.text[gap_start:at]
         names = edge_names(self.source[start : min(end, self.begins[run])])
+        if names & _BRACKETED and gap.endswith("(") and self._is_closed(run, last):
+            return at - 1
         cut = _line_cut(gap, names, at_start=gap_start == 0)
         if cut is None:
             return at
@@ -108,9 +117,10 @@ class Page(NamedTuple):
             return at + 1
         if in_cell and gap.lstrip().startswith("|"):
             return at
-        if names & _WHOLE_NAMES:
+        is_row = not _TABLE_NAMES.isdisjoint(names_in(self.source[start : self.ends[run]]))
+        if "pre" in names or ("table" in names and is_row):
             return at + len(gap.partition("\n\n")[0].rstrip())
-        if names & _ROW_NAMES:
+        if names & _ROW_NAMES and is_row:
             return at + len(gap.partition("\n")[0].rstrip())
         return at
 

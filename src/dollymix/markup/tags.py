@@ -42,9 +42,13 @@ _SIMPLE = re.compile("(<[^<>]*>)")
 _SPAN = re.compile(r"(?:row|col)span\s*=", re.IGNORECASE)
 _NAME = re.compile(r"</?([a-z0-9-]+)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
-    r"""\b(rowspan|colspan|start|value|alttext)\s*=\s*("[^"]*"?|'[^']*'?|[^\s>]*)""", re.IGNORECASE
+    r"""\b(rowspan|colspan|start|value|alttext|encoding|open|close|separators)\s*=\s*"""
+    r"""("[^"]*"?|'[^']*'?|[^\s>]*)""",
+    re.IGNORECASE,
 )
 _REVERSED = re.compile(r"\sreversed(?=[\s=/>])", re.IGNORECASE)
+_EMPTY = frozenset(("br", "hr", "mspace", "mprescripts", "none", "mglyph"))
+_NUMBERS = frozenset(("rowspan", "colspan", "start", "value"))
 _NUMBER = re.compile(r"\d{1,6}")
 _FIRST_NUMBER = re.compile(r"-?\d{1,6}")
 
@@ -87,12 +91,12 @@ def _plain(tag: str) -> str:
             value = _value(key.lower(), value.strip("\"'"))
             if value:
                 attributes += f' {key.lower()}="{html.escape(html.unescape(value))}"'
-    closed = "/" if tag.endswith("/>") and name in ("br", "hr") else ""
+    closed = "/" if tag.endswith("/>") and name in _EMPTY else ""
     return f"<{name}{attributes}{closed}>"
 
 
 def _value(key: str, value: str) -> str:
-    if key == "alttext":
+    if key not in _NUMBERS:
         return value
     number = (_FIRST_NUMBER if key in ("start", "value") else _NUMBER).search(value)
     return number[0] if number else ""

@@ -9,9 +9,10 @@ numbered reference marks; of a wiki page also navigation, table of contents, edi
 reference marks, categories and footer; links, emphasis and pictures leave their text alone. Stays:
 headings (`## ` in Markdown), paragraphs, lists (`- `, `1. `), preformatted text (fenced in
 Markdown); formulas as their TeX (`$x^2$` in Markdown) or else `(a+b)/(2c)`; `10<sup>6</sup>` is
-`10^6`, `x<sup>n+1</sup>` is `x^(n+1)`. A table becomes a Markdown table, in text too, its first row
-the header. A cell that spans several columns or rows stands once, at its first place, and leaves
-the others blank (with `spans: repeat` it stands in each); lines of a cell are joined by ` / `.
+`10^6`, `x<sup>n+1</sup>` is `x^(n+1)`, `1010<sub>2</sub>` is `1010_2`. A table becomes a Markdown
+table, in text too, its first row the header. A cell that spans several columns or rows stands once,
+at its first place, and leaves the others blank (with `spans: repeat` it stands in each); lines of a
+cell are joined by ` / `.
 Tables that only place lists or texts side by side are taken apart, and so is a row that holds a
 table of its own. Entities are resolved once.
 
