@@ -83,6 +83,25 @@ def test_what_steps_flag_is_shown_with_three_examples(place):
     assert done.stdout.count("`a@dollymix.dev`") == 3
 
 
+def test_what_is_odd_is_shown_of_what_stays(place):
+    (place / "a.jsonl").unlink()
+    rows = [
+        {"instruction": "음식은?", "output": "\ufffd 김치"},
+        {"instruction": "나라는?", "output": "í\x95\x9cêµ\xad"},
+        {"instruction": "길게", "output": "\ufffd" * 50},
+    ]
+    write_lines(place / "a.jsonl", rows)
+    (seen,) = preview(place / "r.yaml")
+    assert {flag: some.count for flag, some in seen.flagged.items()} == {
+        "text.replacement_char": 1,
+        "text.mojibake": 1,
+    }
+    import dollymix
+
+    counts = dollymix.merge(place / "r.yaml", place / "out", workers=1).ledger.sources["s"]
+    assert counts.warnings == {"text.replacement_char": 1, "text.mojibake": 1}
+
+
 def test_what_checks_say_of_the_sample_is_told(tmp_path):
     rows = [
         {"instruction": f"답은 {n}번째 문장입니다." * 9, "output": f"{n}번째는요?"}

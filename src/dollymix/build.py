@@ -196,16 +196,19 @@ def _warn_of_own_ids(stage: publish.Stage, plan: Plan, ledger: Ledger) -> None:
 
 
 def _judge(plan: Plan, ledger: Ledger) -> list[str]:
-    """What the checks say of each source's sums, as lines; counted as warnings, too."""
+    """What the checks say of each source's sums, as lines; the examples are warned of, too."""
     lines: list[str] = []
     for setup in plan.setup.sources:
         counts = ledger.sources[setup.name]
         for check in setup.checks:
             name = steps.name_of(check)
             sums = {m: counts.measures.get(f"{name}/{m}", 0) for m in check.measures}
-            for code, message in check.judge(sums):
-                counts.warn(code)
+            widest: dict[str, int] = {}  # an example may be in several findings of a code
+            for code, message, examples in check.judge(sums):
                 lines.append(f"{setup.name}: {message} [{code}]")
+                widest[code] = max(widest.get(code, 0), examples)
+            for code, examples in widest.items():
+                counts.warn(code, examples)
     return lines
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from dollymix import formats, steps
+from dollymix import formats, oddities, steps
 from dollymix.detect import sample_records
-from dollymix.example import Example, Origin
+from dollymix.example import Dolly, Example, Origin
 from dollymix.plan import make_plan, read_recipe, reading_of
 from dollymix.text import shortened
 
@@ -36,8 +36,8 @@ class Preview(msgspec.Struct):
     """One file of a plan, and what its sampled records would become.
 
     `examples` are those before any step. Of the row steps, `changed` counts the examples that one
-    would change, by its name, `flagged` those that some would flag, by the flag, and `taken` those
-    that one would take out, by `STEP/REASON`; `warnings` is what the checks say of the sample.
+    would change, by its name, `flagged` those that are flagged, by the flag, and `taken` those that
+    one would take out, by `STEP/REASON`; `warnings` is what the checks say of the sample.
     Steps that compare examples are not run.
     """
 
@@ -78,16 +78,26 @@ def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Pre
             seen.rejected += sum(verdict.parts for verdict in parsed.verdicts)
             for example in parsed.examples:
                 stay += _run(seen, source_setup.row_steps, example)
+        for example in stay:
+            for flag in _odd(example):
+                _show(seen.flagged, flag, example)
         for check in source_setup.checks:
             seen.warnings += _judge(check, stay)
         found.append(seen)
     return found
 
 
+def _odd(example: Example) -> list[str]:
+    """What is odd in the texts of an example that stays."""
+    line = Dolly(example.instruction, example.context, example.response, example.category)
+    text = msgspec.json.encode(line)
+    return oddities.find(text, [len(text)]).get(0, [])
+
+
 def _judge(check: steps.Check, examples: list[Example]) -> list[str]:
     sums = [sum(counts) for counts in zip(*map(check.measure, examples), strict=True)]
     counts = dict(zip(check.measures, sums or [0] * len(check.measures), strict=True))
-    return [f"{message} [{code}]" for code, message in check.judge(counts)]
+    return [f"{found.message} [{found.code}]" for found in check.judge(counts)]
 
 
 def _run(
@@ -98,7 +108,7 @@ def _run(
     ran = steps.run(row_steps, example)
     for change in ran.changes:
         seen.changed[change.step] = seen.changed.get(change.step, 0) + 1
-    for flag in ran.flags:
+    for flag in (*example.flags, *ran.flags):
         _show(seen.flagged, flag, ran.example)
     if ran.verdict is None:
         return (ran.example,)

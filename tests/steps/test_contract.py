@@ -59,7 +59,7 @@ def test_a_check_counts_every_example_and_judges_any_sums(name):
         assert len(counts) == len(made.measures) == len(set(made.measures))
         assert all(count >= 0 for count in counts)
     for total in (0, 1, 1_000_000):
-        for code, message in made.judge(dict.fromkeys(made.measures, total)):
+        for code, message, _ in made.judge(dict.fromkeys(made.measures, total)):
             assert f"`{code}`" in steps.load(name).__doc__
             assert message
 

@@ -39,8 +39,10 @@ def words(tmp_path):
 def test_tokens_are_summed_by_field_and_trainers_told_of(tmp_path, words):
     write_lines(tmp_path / "a.jsonl", ROWS)
     built = merge(RECIPE.format(path="words.json"), tmp_path / "out")
-    found = read_ledger(tmp_path / "out")["sources"]["s"]["measures"]
-    assert found == {
+    counts = read_ledger(tmp_path / "out")["sources"]["s"]
+    # Examples, of which each stands in the widest finding, not findings.
+    assert counts["warnings"] == {"length_audit.too_long": 2}
+    assert counts["measures"] == {
         "length_audit/examples": 4,
         "length_audit/instruction_tokens": 15,
         "length_audit/context_tokens": 3,
@@ -136,7 +138,8 @@ def test_what_the_response_alone_passes_is_cut(words):
     example = Example(instruction="a b", response="c d e", origin=ORIGIN)
     counts = dict(zip(step.measures, step.measure(example), strict=True))
     assert (counts["over_4"], counts["prompt_over_4"]) == (1, 0)
-    ((_, message),) = step.judge(counts)
+    ((_, message, over),) = step.judge(counts)
+    assert over == 1
     assert "TRL would cut 1 and drop 0" in message
 
 

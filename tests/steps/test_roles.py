@@ -57,7 +57,7 @@ def test_the_mapping_as_the_log_prints_it_is_warned_of_with_what_was_seen(chats)
     assert "are longer than their response" in line
     assert "Are the roles swapped?" in line
     counts = read_ledger(chats / "out")["sources"]["s"]
-    assert counts["warnings"]["roles.look_swapped"] == 1
+    assert counts["warnings"]["roles.look_swapped"] == counts["written"]
     assert counts["measures"]["roles/examples"] == counts["written"]
     # It warns; it does not swap.
     assert read_lines(chats / "out")[0]["instruction"] == ANSWERED[0]
@@ -115,7 +115,7 @@ def test_many_questions_are_enough_by_themselves(asked, asked_back, is_sure):
     step = roles.Step()
     counts = dict(zip(step.measures, (100, 0, asked, asked_back, 0, 0), strict=True))
     assert bool(step.judge(counts)) == is_sure
-    for _, message in step.judge(counts):
+    for _, message, _ in step.judge(counts):
         assert message.startswith(f"its instructions look like answers: {asked_back}% of the resp")
 
 
@@ -168,7 +168,7 @@ def test_no_real_set_is_warned_of_as_it_is_mapped(shared, folder):
 )
 def test_real_conversations_the_wrong_way_round_are(shared, name):
     printed = {"roles": {"instruction": ["gpt"], "response": ["human"]}}
-    ((code, _),) = judged(shared / "data" / "sharegpt" / name, printed)
+    ((code, _, _),) = judged(shared / "data" / "sharegpt" / name, printed)
     assert code == "roles.look_swapped"
 
 
@@ -186,5 +186,5 @@ def test_real_conversations_the_wrong_way_round_are(shared, name):
     ],
 )
 def test_real_sets_with_question_and_answer_exchanged_are(shared, name):
-    ((code, _),) = judged(shared / "data" / name, {}, swapped=True)
+    ((code, _, _),) = judged(shared / "data" / name, {}, swapped=True)
     assert code == "roles.look_swapped"

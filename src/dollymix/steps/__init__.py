@@ -7,7 +7,7 @@ warning. A *check* sees every example that the row steps leave, and changes none
 
 * `measures`: names of counts;
 * `measure(example)`: the example's counts, in that order, which are added up for each source;
-* `judge(counts)`: what the sums of one source say, as `(code, message)` each.
+* `judge(counts)`: what the sums of one source say, as findings.
 
 A *group step* has
 
@@ -41,6 +41,14 @@ class RowStep(Protocol):
     def __call__(self, example: Example) -> Example | Verdict: ...
 
 
+class Finding(NamedTuple):
+    """What a check says of a source: the code, the words, and how many examples it is true of."""
+
+    code: str
+    message: str
+    examples: int
+
+
 class Check(Protocol):
     """Counts something of every example, and judges the sums."""
 
@@ -49,8 +57,8 @@ class Check(Protocol):
     def measure(self, example: Example) -> tuple[int, ...]:
         """The example's counts, in the order of `measures`."""
 
-    def judge(self, counts: dict[str, int]) -> list[tuple[str, str]]:
-        """What the sums of one source say, as `(code, message)` each."""
+    def judge(self, counts: dict[str, int]) -> list[Finding]:
+        """What the sums of one source say."""
 
 
 class Change(NamedTuple):

@@ -30,6 +30,7 @@ import msgspec
 
 from dollymix import tokens
 from dollymix.example import Example
+from dollymix.steps import Finding
 
 _FIELDS = ("instruction", "context", "response", "system", "history")
 
@@ -66,7 +67,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         passed = [(int(total > limit), int(prompt >= limit)) for limit in self.limits]
         return (1, *counts, *chain.from_iterable(passed))
 
-    def judge(self, counts: dict[str, int]) -> list[tuple[str, str]]:
+    def judge(self, counts: dict[str, int]) -> list[Finding]:
         """A warning for each limit that some example passes."""
         found = []
         for limit in self.limits:
@@ -78,5 +79,5 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     f"{over:,} with the loss on the prompt, too), "
                     f"Axolotl and ms-swift drop {over:,}, LLaMA-Factory cut {over:,}"
                 )
-                found.append(("length_audit.too_long", message))
+                found.append(Finding("length_audit.too_long", message, over))
         return found

@@ -24,6 +24,7 @@ from typing import ClassVar
 import msgspec
 
 from dollymix.example import Example
+from dollymix.steps import Finding
 
 _QUESTION = re.compile(
     r"(?:[?？]|(?:까|까요|나요|가요|은가|는가|던가|인가|는지|은지|을지|냐|니|해|줘|줘요|주세요|세요|주십시오"
@@ -70,7 +71,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             _OPENER.match(response) is not None,
         )
 
-    def judge(self, counts: dict[str, int]) -> list[tuple[str, str]]:
+    def judge(self, counts: dict[str, int]) -> list[Finding]:
         """A warning where two of the three signs are seen, or one surely, with what was seen."""
         total, longer, asked, asked_back, answered, answers = counts.values()
         if total < _LEAST_EXAMPLES:
@@ -92,7 +93,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if len(seen) < 2 and not surely_asks:
             return []
         message = f"its instructions look like answers: {'; '.join(seen)}. Are the roles swapped?"
-        return [("roles.look_swapped", message)]
+        return [Finding("roles.look_swapped", message, total)]
 
 
 def _asks(text: str) -> bool:
