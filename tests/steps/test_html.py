@@ -669,6 +669,9 @@ ANSWERS = {
     "what is raised, and more": ("<p>식 2", "<sup>10</sup>3", " 뒤</p>", "(10)3"),
     "what is lowered, and more": ("<p>식 ", "log<sub>2</sub>8", " 뒤</p>", "log_(2)8"),
     "an index that is the end": ("<p>식 ", "x<sub>n+1</sub>", " 뒤</p>", "x_(n+1)"),
+    "raised in what is raised": ("<p>식 ", "x<sup>y<sup>2n </sup></sup>", " 뒤</p>", "x^(y^(2n))"),
+    "within what is raised": ("<p>x<sup>1+", "n<sub>1</sub>", "</sup> 뒤</p>", "n1"),
+    "a block that is raised": ("<p>식 ", "2<sup><p>n+1</p></sup>", " 뒤</p>", "2^(n+1)"),
     "a cell that ends its row": ("<table><tr><td>가</td>", "<td>나</td></tr>", "</table>", "나"),
     "a cell that ends its table": (
         "<table><tr><td>가</td><td>다</td></tr><tr><td>가</td>",

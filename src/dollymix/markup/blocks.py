@@ -25,7 +25,7 @@ from dollymix.markup.names import (
     LISTS,
     SECTIONS,
 )
-from dollymix.markup.scripts import around_lowered, around_raised
+from dollymix.markup.scripts import NO_SIGNS, around_lowered, around_raised
 from dollymix.markup.source import BLANK, BREAK
 
 _WHITE = re.compile(f"[{BLANK}]{{2,}}|[{BLANK[1:]}]")
@@ -183,14 +183,15 @@ def _around(content: str, element: Any, out: Blocks) -> tuple[str, str, str]:
 
 
 def _between(signs: tuple[str, str], element: Any, out: Blocks) -> None:
-    out.line.append(signs[0])
-    flow(element, out)
-    out.line.append(signs[1])
+    if signs == NO_SIGNS:
+        flow(element, out)
+        return
+    out.line.append(f"{signs[0]}{_inline(element, out).strip()}{signs[1]}")
 
 
 def _reading(element: Any, out: Blocks) -> None:
     """The reading of a character, behind it."""
-    text = _inline(element, out)
+    text = _inline(element, out).strip()
     if text:
         out.line.append(f"({text})")
 

@@ -23,7 +23,6 @@ _TABLE_NAMES = _ROW_NAMES | {"table"}
 _ITEM_NAMES = LISTS | {"li"}
 _WHOLE_NAMES = frozenset(("table", "pre"))
 _CALLS = 10_000
-_BRACKETED = frozenset(("sup", "sub", "rt", "ruby"))
 _BRACKETS_END = frozenset(("/sup", "/sub", "/rt"))
 _ITEM_SIGN = re.compile(r"\s*(?:-|\d+\.) ")
 
@@ -51,10 +50,11 @@ class Page(NamedTuple):
         if first > last:
             return None
         opens_cell, closes_cell = self._edges_of_cell(first, last, start, end)
-        begin = self._begin(first, last, start, end, in_cell=opens_cell)
-        finish = self._finish(first, last, start, end, in_cell=closes_cell)
+        begin = self._begin(first, start, end, in_cell=opens_cell)
+        finish = self._finish(last, start, end, in_cell=closes_cell)
         if begin is None or finish is None or begin >= finish:
             return None
+        begin, finish = self._with_brackets(first, last, (start, end), (begin, finish))
         if not self.in_order and not self._alone(first, last):
             return None
         return begin, finish
@@ -74,10 +74,28 @@ class Page(NamedTuple):
         """The tags between the run before and the start of a part."""
         return names_in(self.source[self.ends[run - 1] if run else 0 : start])
 
-    def _is_closed(self, run: int, last: int) -> bool:
-        """Whether what a run is raised or lowered in ends before the last run begins."""
-        names = names_in(self.source[self.begins[run] : self.begins[last]])
-        return not _BRACKETS_END.isdisjoint(names)
+    def _with_brackets(
+        self, first: int, last: int, part: tuple[int, int], place: tuple[int, int]
+    ) -> tuple[int, int]:
+        """The place of a part with those brackets at its edges that were written for what is
+        raised or lowered in it, and have their other one there."""
+        begin, finish = place
+        opened = self.text.count("(", begin, finish) - self.text.count(")", begin, finish)
+        if opened > 0:
+            tags = names_in(self.source[max(part[0], self.ends[last]) : part[1]])
+            closing = sum(name in _BRACKETS_END for name in tags)
+            written = self.text[finish : self._next_begin(last, finish)]
+            finish += min(opened, closing, len(written) - len(written.lstrip(")")))
+        elif opened < 0:
+            tags = names_in(self.source[part[0] : min(part[1], self.begins[first])])
+            opening = sum(f"/{name}" in _BRACKETS_END for name in tags)
+            written = self.text[:begin][-opening:] if opening else ""
+            begin -= min(-opened, len(written) - len(written.rstrip("(")))
+        return begin, finish
+
+    def _next_begin(self, run: int, at: int) -> int | None:
+        """Where the next run begins in the text."""
+        return min((b for b in self.new_begins[run + 1 : run + 3] if b >= at), default=None)
 
     def _alone(self, first: int, last: int) -> bool:
         """Whether the runs of a part stand together, with no other between them."""
@@ -85,7 +103,7 @@ class Page(NamedTuple):
         inside = [i for i, at in enumerate(self.new_begins) if begin <= at < finish]
         return inside == list(range(first, last + 1))
 
-    def _begin(self, run: int, last: int, start: int, end: int, *, in_cell: bool) -> int | None:
+    def _begin(self, run: int, start: int, end: int, *, in_cell: bool) -> int | None:
         """Where a part begins: with the signs of its own blocks, not of those it stands in."""
         if start > self.begins[run]:
             return self._inside(run, start, behind=False)
@@ -94,8 +112,6 @@ class Page(NamedTuple):
         gap_start = max((e for e in self.new_ends[max(0, before - 2) : run] if e <= at), default=0)
         gap = self.text[gap_start:at]
         names = edge_names(self.source[start : min(end, self.begins[run])])
-        if names & _BRACKETED and gap.endswith("(") and self._is_closed(run, last):
-            return at - 1
         cut = _line_cut(gap, names, at_start=gap_start == 0)
         if cut is None:
             return at
@@ -106,15 +122,12 @@ class Page(NamedTuple):
             signs = _ITEM_SIGN.sub("", signs, count=1)
         return at - len(signs)
 
-    def _finish(self, first: int, run: int, start: int, end: int, *, in_cell: bool) -> int | None:
+    def _finish(self, run: int, start: int, end: int, *, in_cell: bool) -> int | None:
         if end < self.ends[run]:
             return self._inside(run, end, behind=True)
         at = self.new_ends[run]
-        behind = min((b for b in self.new_begins[run + 1 : run + 3] if b >= at), default=None)
-        gap = self.text[at:behind]
+        gap = self.text[at : self._next_begin(run, at)]
         names = edge_names(self.source[max(start, self.ends[run]) : end])
-        if names & _BRACKETED and gap.startswith(")") and first < run:
-            return at + 1
         if in_cell and gap.lstrip().startswith("|"):
             return at
         is_row = not _TABLE_NAMES.isdisjoint(names_in(self.source[start : self.ends[run]]))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+NO_SIGNS = ("", "")
+
 _LETTER = "[A-Za-zα-ωΑ-Ω]"
 _POWER = re.compile(r"[+−-]?(?:\d{1,6}(?:\.\d{1,6})?|[a-zA-Z])")
 _INDEX = re.compile(rf"\d{{1,6}}|{_LETTER}{{1,10}}")
@@ -27,7 +29,7 @@ def around_raised(text: str, before: str, after: str, *, is_nested: bool) -> tup
     is_short = _POWER.fullmatch(text)
     if (is_short and has_base) or _is_expression(text, before, is_nested=is_nested):
         return _signs("^", text, after, is_short=bool(is_short))
-    return "", ""
+    return NO_SIGNS
 
 
 def around_lowered(text: str, before: str, after: str) -> tuple[str, str]:
@@ -35,10 +37,10 @@ def around_lowered(text: str, before: str, after: str) -> tuple[str, str]:
     a letter need no sign, if they end there: `H2O`, but `log_(2)8`."""
     is_short = bool(_BASE.search(before) and _INDEX.fullmatch(text))
     if is_short and text.isdigit() and not before[-1:].isdigit():
-        return _signs("_", text, after, is_short=True) if _goes_on(text, after) else ("", "")
+        return _signs("_", text, after, is_short=True) if _goes_on(text, after) else NO_SIGNS
     if is_short or _is_expression(text, before, is_nested=False):
         return _signs("_", text, after, is_short=is_short)
-    return "", ""
+    return NO_SIGNS
 
 
 def _signs(sign: str, text: str, after: str, *, is_short: bool) -> tuple[str, str]:
