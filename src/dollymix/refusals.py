@@ -7,39 +7,45 @@ from __future__ import annotations
 
 import re
 
-# So much is looked at, behind blanks and marks that open a quotation.
+# So much is looked at, without blanks and marks that open a quotation.
 _SEEN = 300
 _OPENERS = " \t\r\n\u00a0\u3000\"'“”‘’「『*>"
 
 _I_CANNOT = (
     "I(?: cannot| can['’]t| can not| won['’]t| will not|(?:['’]m| am) (?:unable|not able) to)"
 )
-_SORRY = (
+_APOLOGISE = (
     "(?:I(?:['’]m| am) (?:so |very |really |truly )?sorry|Sorry|I apologi[sz]e|(?:My )?apologies"
-    "|Unfortunately|Regrettably)[,.;:]? (?:but )?"
+    "|Unfortunately|Regrettably)[,.;:]? "
 )
+_SORRY = f"{_APOLOGISE}(?:but )?"
 _HELP = (
     "(?:fulfil+|comply with|assist(?: you)?(?: with)?|help(?: you)?(?: with)?|complete|answer"
     "|provide)"
 )
 _MAKE = "(?:write|create|generate|produce|draft|compose)"
-# What a person says that they cannot do (come, hear, make it) is none of these.
 _DO = (
     "(?:do|access|browse|open|view|retrieve|find|give|offer|discuss|engage|share|recommend|process"
     "|perform|tell|respond|predict|support|condone|continue|display|draw|translate|search|verify"
     "|confirm|summari[sz]e|determine|identify|analy[sz]e)"
 )
+# What persons say to each other that they cannot do.
+_AMONG_PERSONS = (
+    "(?:accept|afford|attend|be there|believe|come|drink|eat|forgive|go|hear|join|keep|leave|love"
+    "|make it|marry|meet|pay|remember|see you|sleep|stand|stay|talk|wait)"
+)
 _SUCH = "(?:that|this|your|such|any)"
 _WRITINGS = "(?:e-?mail|letter|message|story|speech|dialogue?|script|review|post|article)"
 _ENGLISH_REFUSES = re.compile(
     rf"(?i){_SORRY}{_I_CANNOT}(?: \w{{2,12}}ly)? (?:{_HELP}|{_MAKE}|{_DO})\b"
+    rf"|{_APOLOGISE}but {_I_CANNOT}\b(?! {_AMONG_PERSONS}\b)"
     rf"|{_I_CANNOT} (?:{_HELP}|{_MAKE}) {_SUCH}\b"
     rf"|{_I_CANNOT} (?:assist|help)(?: you)? with\b"
     rf"|{_I_CANNOT} (?:provide|give|offer)(?: you(?: with)?)?"
     r" (?:ways|information|instructions|advice|guidance|content|details|assistance)\b"
     rf"|{_I_CANNOT} {_MAKE} (?:an?|the) [^.\n]{{0,30}}{_WRITINGS}\b"
 )
-_ENGLISH_WORDS = ("can", "not ", "won", "unable")
+_ENGLISH_BEGINS = frozenset("ISUMARisumar")
 
 # 않을 수 없다 ("could not but") refuses nothing, and 미안하다는 말 is no apology.
 _APOLOGY = "(?:죄송|미안)(?!하다)"
@@ -79,9 +85,7 @@ _MODEL_ITSELF = re.compile("(?:저희?는|저로서는|제가|나는) ")
 _TOPIC = re.compile("[은는](?<![하되있없맞주리라]는)(?<![같많좋짧]은) (?!데 |것|경우|방법)")
 _SUBJECT = re.compile(r"(?:\S[이가]|(?:그녀?|그들|그분|우리|아무|누구|사람|회사)[은는도이가]) ")
 _ASKED_FOR = re.compile("(?:요청|질문|문의|내용|정보|작업|부분|것|에|서)[은는]\\Z")
-_KOREAN_WORDS = (
-    "수 없", "수는 없", "수가 없", "수도 없", "죄송", "미안", "어렵", "힘들", "불가능", "못합니다"
-)  # fmt: skip
+_KOREAN_WORDS = (" 없", "죄송", "미안", "어렵", "불가능", "못합니다")
 
 # A model speaks of itself in an answer's first sentences; other talk of models is none.
 _MODEL = "(?:모델|어시스턴트|비서|챗봇)"
@@ -120,7 +124,7 @@ _ENGLISH_SPEAKER = re.compile(
     rf"|\bI(?:['’]m| am) (?:just |only )?an? AI(?:[,.;]| {_MADE} by| so I"
     r"| and (?:I|do|don['’]t|can|cannot|can['’]t|have|am|not|therefore)\b)"
 )
-_ENGLISH_SPEAKER_WORDS = ("AI", "an ai", "rtificial", "anguage ")
+_ENGLISH_SPEAKER_WORDS = ("an AI", "an ai", "based AI", "rtificial", "anguage ")
 
 # A letter, a line of a story or a part that was asked for may apologise. It refuses nothing, but
 # where it says that it will not help, answer or write; also that, where a refusal was asked for.
@@ -172,7 +176,7 @@ _SPEAKS = re.compile(
 
 def refusal(instruction: str, context: str, response: str) -> str | None:
     """The words by which the response refuses, or by which a model speaks of itself in it."""
-    text = response[: 2 * _SEEN].lstrip(_OPENERS)[:_SEEN]
+    text = response[:_SEEN].lstrip(_OPENERS)
     said = _refused(instruction, text)
     if said and not _is_reworded(instruction, context, _APOLOGISES):
         return said
@@ -184,7 +188,11 @@ def refusal(instruction: str, context: str, response: str) -> str | None:
 
 def _refused(instruction: str, text: str) -> str | None:
     """What the text refuses with; where words were asked for, that it will not help with them."""
-    said = _in_english(text) or _in_korean(text)
+    if text[:1] in _ENGLISH_BEGINS:
+        found = _ENGLISH_REFUSES.match(text)
+        said = found and found[0]
+    else:
+        said = _in_korean(text) if _holds(text, _KOREAN_WORDS) else None
     if said is None or not _ASKS_FOR_WORDS.search(instruction):
         return said
     if _ASKS_TO_REFUSE.search(instruction):
@@ -193,14 +201,7 @@ def _refused(instruction: str, text: str) -> str | None:
     return found and found[0]
 
 
-def _in_english(text: str) -> str | None:
-    found = _ENGLISH_REFUSES.match(text) if _holds(text, _ENGLISH_WORDS) else None
-    return found and found[0]
-
-
 def _in_korean(text: str) -> str | None:
-    if text.isascii() or not _holds(text, _KOREAN_WORDS):
-        return None
     found = _APOLOGETIC.match(text) or _NOT_GIVEN.match(text) or _LIVE.match(text)
     if found:
         return found[0]
