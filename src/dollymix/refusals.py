@@ -16,7 +16,7 @@ _I_CANNOT = (
 )
 _APOLOGISE = (
     "(?:I(?:['’]m| am) (?:so |very |really |truly )?sorry|Sorry|I apologi[sz]e|(?:My )?apologies"
-    "|Unfortunately|Regrettably)[,.;:]? "
+    "|Unfortunately|Regrettably|I(?:['’]m| am) afraid)[,.;:]? "
 )
 _SORRY = f"{_APOLOGISE}(?:but )?"
 _HELP = (
@@ -25,9 +25,9 @@ _HELP = (
 )
 _MAKE = "(?:write|create|generate|produce|draft|compose)"
 _DO = (
-    "(?:do|access|browse|open|view|retrieve|find|give|offer|discuss|engage|share|recommend|process"
-    "|perform|tell|respond|predict|support|condone|continue|display|draw|translate|search|verify"
-    "|confirm|summari[sz]e|determine|identify|analy[sz]e)"
+    "(?:do|access|browse|open|view|retrieve|find (?:any|information)|give|offer|discuss|engage"
+    "|share|recommend|process|perform|tell|respond|predict|support|condone|continue|display|draw"
+    "|translate|search|verify|confirm|summari[sz]e|determine|identify|analy[sz]e)"
 )
 # What persons say to each other that they cannot do.
 _AMONG_PERSONS = (
@@ -44,20 +44,22 @@ _ENGLISH_REFUSES = re.compile(
     rf"|{_I_CANNOT} (?:provide|give|offer)(?: you(?: with)?)?"
     r" (?:ways|information|instructions|advice|guidance|content|details|assistance)\b"
     rf"|{_I_CANNOT} {_MAKE} (?:an?|the) [^.\n]{{0,30}}{_WRITINGS}\b"
+    rf"|(?:{_SORRY})?I (?:do not|don['’]t) have access to (?:real-time|current|live"
+    r"|external|the web|the internet|personal|up-to-date)\b"
 )
 _ENGLISH_BEGINS = frozenset("ISUMARisumar")
 
-# 않을 수 없다 ("could not but") refuses nothing, and 미안하다는 말 is no apology.
+# 않을 수 없다 ("could not but") refuses nothing, nor does 수 없었다; 미안하다는 말 is no apology.
 _APOLOGY = "(?:죄송|미안)(?!하다)"
 _CANNOT = "수[는가도]? ?없(?:습니다|어요|네요)"
 _HARD = "기(?:가|는)? ?(?:어렵|힘들|곤란)"
 _ANSWER = "(?:답변|대답|응답|응|도와|도움)"
 _SERVE = f"(?:{_ANSWER}|제공|처리|수행|협조)"
-_MAKE_KOREAN = "(?:작성|생성|작곡|제작|출력|번역|요약|추천|안내|말씀|만들어|알려|써)"
+_MAKE_KOREAN = "(?:작성|생성|작곡|제작|출력|번역|요약|추천|안내|말씀|들어|만들어|알려|써)"
 _APOLOGETIC = re.compile(
     rf"{_APOLOGY}[^\n]{{0,120}}"
-    r"(?:(?<!않을 )수[는가]? 없|드리지 못|불가능합|허용되지 않"
-    rf"|{_SERVE}\S{{0,3}} ?(?:드리|하)?{_HARD})"
+    r"(?:(?<!않을 )(?<!참석할 )(?<!만날 )(?<![갈올] )수[는가]? 없(?!었)"
+    rf"|드리지 못|불가능합|허용되지 않|(?:{_SERVE}|{_MAKE_KOREAN})\S{{0,3}} ?(?:드리|하)?{_HARD})"
     rf"|{_APOLOGY}[^\n]{{0,40}}(?:혐오|비난|비속|욕설|험담|성적인|발언)"
 )
 _FIRST_SENTENCE = re.compile(r"[^.!?\n]{1,160}")
@@ -78,13 +80,15 @@ _NOT_GIVEN = re.compile(
 _LIVE = re.compile(
     r"[^.\n]{0,40}(?:날씨|주가|환율|시세|가격)(?:에 대한 정보| 정보)?[은는을를] (?:\S{1,6} )?"
     rf"(?:알|알아낼|찾을|확인할) {_CANNOT}"
+    r"|[^.\n]{0,20}저는 [^.\n]{0,20}(?:이미지|사진|실시간|인터넷|링크|URL)[^.\n]{0,20}"
+    rf"(?:볼|열|접근할|접속할|검색할|확인할) {_CANNOT}"
 )
 _REASON = re.compile(r"(?:때문에|므로|[어아여라]서|[없않못]\S{0,2}[어아]|이유로),? ")
 _MODEL_ITSELF = re.compile("(?:저희?는|저로서는|제가|나는) ")
 # Whom or what a sentence is of; not the end of a word before the noun that it describes.
 _TOPIC = re.compile("[은는](?<![하되있없맞주리라]는)(?<![같많좋짧]은) (?!데 |것|경우|방법)")
 _SUBJECT = re.compile(r"(?:\S[이가]|(?:그녀?|그들|그분|우리|아무|누구|사람|회사)[은는도이가]) ")
-_ASKED_FOR = re.compile("(?:요청|질문|문의|내용|정보|작업|부분|것|에|서)[은는]\\Z")
+_ASKED_FOR = re.compile("(?:요청|질문|문의|내용|정보|작업|부분|조언|것|에|서)[은는]\\Z")
 _KOREAN_WORDS = (" 없", "죄송", "미안", "어렵", "불가능", "못합니다")
 
 # A model speaks of itself in an answer's first sentences; other talk of models is none.
@@ -225,7 +229,7 @@ def _declines(sentence: str) -> bool:
     if _TOPIC.search(said_of) or _SUBJECT.search(said[reasons[-1].end() :] if reasons else said):
         return False
     if not said.endswith(("은", "는")):
-        return not said.endswith(("이", "가"))
+        return not said.endswith(("이", "가", "누구도", "아무도"))
     is_humble = end["humble"] or end["offers"]
     return bool(is_humble or _ASKED_FOR.search(said))
 
