@@ -63,6 +63,11 @@ _APOLOGETIC = re.compile(
     rf"|{_APOLOGY}[^\n]{{0,40}}(?:혐오|비난|비속|욕설|험담|성적인|발언)"
 )
 _FIRST_SENTENCE = re.compile(r"[^.!?\n]{1,160}")
+_CLOSERS = "\"'”’ 만"
+_ENDINGS = (
+    "없습니다", "없어요", "없네요", "불가능합니다", "어렵습니다", "어렵네요", "곤란합니다",
+    "못합니다",
+)  # fmt: skip
 # How a sentence ends that will not answer or make what was asked for.
 _DECLINES = re.compile(
     rf"(?:(?P<answer>{_ANSWER})|(?P<serve>제공|처리|수행|협조|{_MAKE_KOREAN}|만들|그릴))"
@@ -206,11 +211,15 @@ def _refused(instruction: str, text: str) -> str | None:
 
 
 def _in_korean(text: str) -> str | None:
-    found = _APOLOGETIC.match(text) or _NOT_GIVEN.match(text) or _LIVE.match(text)
+    found = _APOLOGETIC.match(text)
     if found:
         return found[0]
-    sentence = _FIRST_SENTENCE.match(text)
-    return sentence[0] if sentence and _declines(sentence[0]) else None
+    first = _FIRST_SENTENCE.match(text)
+    if first is None or not first[0].rstrip(_CLOSERS).endswith(_ENDINGS):
+        return None
+    sentence = first[0]
+    refuses = _NOT_GIVEN.match(sentence) or _LIVE.match(sentence) or _declines(sentence)
+    return sentence if refuses else None
 
 
 def _declines(sentence: str) -> bool:
