@@ -6,7 +6,8 @@
 * `leftovers.page_text`: the words of a chat page in a response: a line `Copy code`, `pythonCopy
   code`, `Regenerate response`, `Too many requests in 1 hour`.
 * `leftovers.refusal`: a response that begins with what the model is, or that it cannot answer:
-  `저는 AI 언어 모델입니다`, `As an AI language model, I`.
+  `저는 AI 언어 모델입니다`, `As an AI language model, I`; not the translation or another wording of
+  a text that does, nor an apology where a letter or a line of a dialogue was asked for.
 * `leftovers.placeholder`: a place of a template that nobody filled, but in code: `{{name}}`.
 * `leftovers.untranslated`: a Korean question that asks for no other language, and an answer without
   Hangul: a sentence of Latin words, or 16 letters of other scripts.

@@ -6,8 +6,9 @@
 * `personal_data.business`: a Korean business registration number, with hyphens and the checksum:
   `[BUSINESS_NUMBER]`.
 * `personal_data.phone`: a Korean mobile, area or internet number, with 82 too; another country's
-  with `+` and its code: `[PHONE]`. Not behind a letter, nor a full stop that ends a Latin word
-  (`No.02-...`), but words that call (`Tel.02-...`); nor behind `ISBN`, `UPC`, `EIN`, `버전`.
+  with `+` and its code: `[PHONE]`. Not figures of a row (`1 02 123 4567 890`), nor behind a letter
+  or a full stop that ends a Latin word (`No.02-...`), but words that call (`Tel.02-...`); nor
+  behind `ISBN`, `UPC`, `EIN`, `버전`.
 * `personal_data.card`: a payment card, 15 or 16 digits with Luhn's checksum: `[CARD]`.
 * `personal_data.email`: an e-mail address whose domain ends in a country or a common word (not in
   `md`, `py`, `sh`), but of `example.com` and its kin: `[EMAIL]`. Not a login (`ssh://root@...`).
