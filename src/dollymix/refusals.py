@@ -70,12 +70,12 @@ _ENDINGS = (
 )  # fmt: skip
 # How a sentence ends that will not answer or make what was asked for.
 _DECLINES = re.compile(
-    rf"(?:(?P<answer>{_ANSWER})|(?P<serve>제공|처리|수행|협조|{_MAKE_KOREAN}|만들|그릴))"
+    rf"(?:(?P<answer>{_ANSWER})|제공|처리|수행|협조|{_MAKE_KOREAN}|만들|그릴)"
     r"(?:(?:해|을|를|도|이)? ?(?:제공)?"
     rf"(?:(?P<humble>드릴)|할|줄|될)? ?{_CANNOT}"
     rf"|(?:해|을|를|도)? ?(?:(?P<offers>드리)|하|주)(?:{_HARD}(?:습니다|네요|어요)|지 못합니다)"
-    r"|(?:하)?는 (?:것|일)은 불가능합니다)"
-    r"(?:만)?[\"'”’ ]{0,2}\Z"
+    r"|하?는 (?:것|일)은 불가능합니다)"
+    r"만?[\"'”’ ]{0,2}\Z"
 )
 _NOT_GIVEN = re.compile(
     r"[^.\n]{0,60}(?:입력|컨텍스트|사진|이미지|그림|API|링크)[^.\n]{0,30}(?:[없않못]|없[으어])\S{0,4}?"
@@ -173,9 +173,10 @@ _ASKS_TO_REWORD = re.compile(
     r"|spelling|summar|simplif|polite|formal|번역|영작|통역|옮기|옮겨|다시 ?(?:작성|쓰|써|말)"
     r"|바꾸|바꿔|고치|고쳐|교정|수정|변환|의역|다듬|윤문|요약|간결|공손|정중"
 )
-_APOLOGISES = re.compile(
-    r"(?i)sorry|apolog|unfortunately|\bcan(?:not|['’]?t| not)\b|unable|\bnot (?:able|possible)"
-    r"|죄송|미안|수[는가도]? ?없|어렵|어려|힘들|불가능|못"
+_APOLOGISES = re.compile("(?i)sorry|apolog|unfortunately|afraid|죄송|미안|안타깝|유감|아쉽")
+_CANNOT_DO = re.compile(
+    r"(?i)\bcan(?:not|['’]?t| not)\b|unable|\bnot (?:able|possible)|won['’]t"
+    r"|수[는가도]? ?없|할수없|어렵|어려|힘들|불가능|못"
 )
 _SPEAKS = re.compile(
     r"(?i)\b(?:as|am|['’]m|like) (?:just |only )?an? [^.\n]{0,30}\b(?:AI|model|assistant|chatbot)\b"
@@ -187,10 +188,11 @@ def refusal(instruction: str, context: str, response: str) -> str | None:
     """The words by which the response refuses, or by which a model speaks of itself in it."""
     text = response[:_SEEN].lstrip(_OPENERS)
     said = _refused(instruction, text)
-    if said and not _is_reworded(instruction, context, _APOLOGISES):
+    kind = _APOLOGISES if said and _APOLOGISES.search(said) else _CANNOT_DO
+    if said and not _is_reworded(instruction, context, kind):
         return said
     said = _spoken(text)
-    if said and not _is_reworded(instruction, context, _SPEAKS, _SPEAKER, _APOLOGISES):
+    if said and not _is_reworded(instruction, context, _SPEAKS, _SPEAKER):
         return said
     return None
 

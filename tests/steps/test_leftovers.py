@@ -69,6 +69,8 @@ REFUSED = {
         "Unfortunately, I can't write that email.",
     ],
     "다음 문장을 영어로 번역하세요: 봄이 왔다.": ["죄송하지만 답변할 수 없습니다."],
+    "다음 글을 요약하세요: 글쓰기는 어렵고, 못 쓸 때도 있다.": ["죄송하지만 요약할 수 없습니다."],
+    "Rewrite this: You can't win.": ["I'm sorry, but I cannot assist with that."],
     "Translate to Korean: AI changes the world.": ["As an AI language model, I cannot do it."],
 }
 NOT_REFUSED = {
