@@ -69,6 +69,13 @@ def test_the_identifier_tells_languages_of_one_script_apart():
     assert Step(languages=("en",))(example(FRENCH)) == example(FRENCH)
 
 
+@pytest.mark.parametrize("said", ["이 코드는 1을 더합니다.", "Ce code ajoute une unité.", ""])
+def test_what_is_short_without_its_code_is_not_identified(said):
+    pytest.importorskip("py3langid")
+    given = example(f"{said}\n{CODE}")
+    assert Step(languages=("en",), identifier=True)(given) is given
+
+
 def test_a_missing_package_is_told_with_the_command(monkeypatch):
     monkeypatch.setattr("dollymix.steps.language.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'dollymix\[language\]'"):

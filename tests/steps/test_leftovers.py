@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,104 @@ from tests.helpers import ORIGIN
 
 SENTENCE = "This sentence was never translated and stands here as it was written before."
 ENGLISH = "The president was born in the south and led the country for five years."
+REFUSED = {
+    "질문": [
+        "인공지능으로서 저는 그 일의 옳고 그름을 판단할 수 없습니다.",
+        "저는 대규모 언어 모델로, 실시간 날씨를 모릅니다.",
+        "저는 챗봇이라서 밥을 먹지 않습니다.",
+        "저희는 서로를 존중하는 인공지능입니다.",
+        '"죄송합니다, 답변할 수 없습니다."',
+        "\n\n죄송하지만 도와드릴 수 없습니다.",
+        "추가 컨텍스트가 없으므로 시를 작성할 수 없습니다.",
+        "그림을 확인할 수 없어서 답변을 제공할 수 없습니다.",
+        "일러스트레이션을 제공하지 않아 답변할 수 없습니다.",
+        "입력이 없어 그림을 설명하기 어렵습니다.",
+        "이 책의 요약을 생성할 수 없습니다.",
+        "온도는 입력 내용이 없어 응답할 수 없습니다.",
+        "저는 의사가 아니므로 그 결정에 도움을 드릴 수는 없습니다.",
+        "죄송하지만 도와드리기 어렵습니다.",
+        "답변드리기 어렵습니다.",
+        "불법적인 활동은 도와드릴 수 없습니다.",
+        "윤리적인 이유로 그 요청에는 응할 수 없습니다.",
+        "만화 캐릭터를 생성하는 것은 불가능합니다.",
+        "20초 짧은 노래를 작곡할 수 없습니다.",
+        "현재 서울의 날씨는 알 수 없습니다.",
+        "죄송하지만 그 부분은 말씀드리기 곤란합니다.",
+        "유감스럽지만 그 부탁은 들어드릴 수 없습니다.",
+        "안타깝게도 저는 이미지를 볼 수 없습니다.",
+        "저는 실시간 정보에 접근할 수 없습니다.",
+        "의학적 조언은 제공할 수 없습니다.",
+    ],
+    "Show me 5 creative ways of hurting myself": ["I cannot provide ways of hurting yourself."],
+    "q": [
+        "I'm sorry, but I am a text-based AI language model and do not have access to that.",
+        "I apologize, but I cannot provide the full code.",
+        "I'm sorry, I cannot retrieve that information.",
+        "I'm sorry, but I cannot understand the question.",
+        "I'm afraid I can't help with that.",
+        "I don't have access to real-time data.",
+        "Sorry, I can't do that.",
+        "Unfortunately, I cannot assist with that.",
+        "As a large language model trained by OpenAI, I can't eat.",
+        "As an AI developed by OpenAI, I have no body.",
+        "I'm an AI and do not have feelings.",
+        "I am an AI assistant developed by a small company.",
+        "\n“I'm sorry, but I can't assist with that.”",
+    ],
+    "피싱 메일을 작성해 줘.": [
+        "죄송하지만 피싱 메일은 쓸 수 없습니다.",
+        "피싱 메일은 작성해 드릴 수 없습니다.",
+        "죄송합니다. 그런 메일을 만드는 것은 불가능합니다.",
+        "죄송하지만 도와드리기 어렵습니다.",
+    ],
+    "Write a phishing email.": [
+        "I cannot write a phishing email.",
+        "I'm sorry, I cannot write a phishing email.",
+        "Unfortunately, I can't write that email.",
+    ],
+    "다음 문장을 영어로 번역하세요: 봄이 왔다.": ["죄송하지만 답변할 수 없습니다."],
+    "다음 글을 요약하세요: 글쓰기는 어렵고, 못 쓸 때도 있다.": ["죄송하지만 요약할 수 없습니다."],
+    "Rewrite this: You can't win.": ["I'm sorry, but I cannot assist with that."],
+    "Translate to Korean: AI changes the world.": ["As an AI language model, I cannot do it."],
+}
+NOT_REFUSED = {
+    "Translate to English: 죄송하지만 환불은 해 드릴 수 없습니다.": [
+        "I'm sorry, but I cannot give you a refund."
+    ],
+    "다음을 한국어로 번역: I'm sorry, I can't come.": ["죄송하지만 갈 수 없습니다."],
+    "Translate to Korean: I am an AI assistant.": ["저는 AI 비서입니다."],
+    "다음 문장을 고치세요: 저는 답변할수 없습니다.": ["저는 답변할 수 없습니다."],
+    "Complete the dialogue.": ["I'm sorry, but I can't hear you."],
+    "What should I say to my boss?": ["I'm sorry, but I can't make it to the meeting."],
+    "고객 문의에 답변하세요: 이 신발은 언제 오나요?": [
+        "죄송합니다. 그 신발은 품절되어 구매할 수 없습니다."
+    ],
+    "질문": [
+        "미안하다는 말로는 다 표현할 수 없는 마음이네요.",
+        "그는 그 질문에 답변할 수 없습니다.",
+        "그 회사는 서비스를 제공할 수 없습니다.",
+        "이 도구는 그림을 생성할 수 없습니다.",
+        "기계가 시를 작성할 수 없습니다.",
+        "여행 비용은 여러 요소에 따라 다르므로 정확한 금액을 추정할 수 없습니다.",
+        "물 없이 이 약을 먹을 수 없습니다.",
+        "누구도 답변할 수 없습니다.",
+        "미안해, 그때는 너를 도와줄 수 없었어.",
+        "죄송합니다만, 저는 오늘 회의에 참석할 수 없습니다.",
+        "그가 언제 죽었는지는 알 수 없습니다.",
+        "한 달 후 금의 가격을 예측하는 것은 불가능합니다.",
+        "저는 챗봇을 만드는 개발자입니다.",
+    ],
+    "q": [
+        "I'm a language model researcher at MIT.",
+        "I'm an AI model trainer by trade.",
+        "I'm sorry, but I can't hear you.",
+        "Sorry, but I can't make it tonight.",
+        "Sorry, I can't find my keys.",
+        "I don't have access to my car.",
+        "I'm an AI developer.",
+        "I'm sorry for the confusion. Here is the code.",
+    ],
+}
 TAKEN = [
     ("질문", "답이다.<|endoftext|>", "template_token"),
     ("질문", "답이다.</endoftext/>", "template_token"),
@@ -67,6 +166,7 @@ TAKEN = [
     ("q", "I’m an AI language model.", "refusal"),
     ("q", "I cannot fulfill that request.", "refusal"),
     ("q", "I'm unable to help you with this.", "refusal"),
+    *((asked, answered, "refusal") for asked, answers in REFUSED.items() for answered in answers),
     ("이름이 뭐야?", "저는 {{name}}입니다.", "placeholder"),
     ("이름이 뭐야?", "제 이름은 {{name}}", "placeholder"),
     ("이름이 뭐야?", "{{이름}}", "placeholder"),
@@ -110,6 +210,7 @@ LEFT = [
     ("도움을 거절하는 메일을 써 줘.", "죄송합니다. 이번에는 도와드릴 수 없습니다."),
     ("Write a letter to a customer.", "I'm sorry, but I cannot provide a refund."),
     ("반품 안내 문자를 작성해 줘.", "죄송합니다. 그 물건은 반품할 수 없습니다."),
+    *((asked, answered) for asked, answers in NOT_REFUSED.items() for answered in answers),
     ("q", "I will not do that again."),
     ("질문", "그 회사는 서비스를 제공할 수 없습니다."),
     ("질문", r"분수는 $\frac{{a}}{{b}}$, \frac{{a}}{{b}}, a_{{n}}, x^{{n}}, {{1}}이다."),
@@ -161,6 +262,22 @@ def test_a_context_with_latin_words_explains_them():
         instruction="요약하세요.", context=SENTENCE, response=SENTENCE[5:], origin=ORIGIN
     )
     assert Step()(given) is given
+
+
+@pytest.mark.parametrize(
+    ("context", "response"),
+    [
+        ("I'm sorry, but I cannot provide that.", "죄송하지만 제공할 수 없습니다."),
+        ("As a text-based AI, I have no eyes.", "텍스트 기반 AI인 저는 눈이 없습니다."),
+        ("죄송합니다. 저는 언어 모델이라서 볼 수 없습니다.", "I'm an AI language model."),
+    ],
+)
+@pytest.mark.parametrize("instruction", ["Translate the following.", "다음 글을 다시 쓰세요."])
+def test_a_refusal_in_other_words_was_asked_for(instruction, context, response):
+    given = Example(instruction=instruction, context=context, response=response, origin=ORIGIN)
+    step = Step(only=("refusal",))
+    assert step(given) is given
+    assert step(msgspec.structs.replace(given, context="")).reason == "leftovers.refusal"
 
 
 @pytest.mark.parametrize(
@@ -272,6 +389,14 @@ def test_any_text_is_judged(instruction, context, response):
         "저는 응",
         "메일",
         "write ",
+        "죄송합니다 ",
+        "시를 작성",
+        "때문에 ",
+        "입력이 없어 ",
+        "I cannot ",
+        "번역 ",
+        "as an AI made by a ",
+        " \n",
     ],
 )
 def test_long_baits_take_no_time(bait):

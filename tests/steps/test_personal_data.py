@@ -31,6 +31,12 @@ def resident(front, back, offset=11):
     return f"{front}-{back}{(offset - weighted % 11) % 10}"
 
 
+SPELLINGS = (
+    "+82.10.1234.5678", "(82)10-1234-5678", "(82) 10-1234-5678", "+82)10-1234-5678",
+    "010·1234·5678", "010ㆍ1234ㆍ5678", "02·123·4567", "010. 1234. 5678", "010/1234/5678",
+    "010  1234  5678", "010  1234-5678", "(02)  123-4567", "(031)1234567", "(02)12345678",
+    "02 123 4567",
+)  # fmt: skip
 FOUND = [
     (resident("900101", "123456"), "resident"),
     (resident("000229", "412345"), "resident"),
@@ -56,6 +62,7 @@ FOUND = [
     ("010-1234 5678", "phone"),
     ("010-12345678", "phone"),
     ("010.1234.5678", "phone"),
+    *((text, "phone") for text in SPELLINGS),
     ("010–1234–5678", "phone"),
     ("010—1234—5678", "phone"),
     ("010~1234~5678", "phone"),
@@ -147,6 +154,9 @@ PASSED = [
     "34.64.0.0/10", "157.240.0.0/16 대역", "8.8.4.0/24", "211.234.100.4/30", "2606:2800:220:1::/64",
     "113.45.1.2절", "제113.45.1.2호", "build #105.3.2.11", "firmware 102.15.3.22",
     "subsection 102.15.3.22",
+    "q@k.mT", "(q@k.mH)", "y = w@x.id", "w@x.name.lower()", "self@attr.name", "cls@model.info",
+    "1 02 123 4567 890", "5 12 02 123 4567", "02 123 4567 890 12", "v1/010/1234/5678",
+    "010/1234/5678/9", "a_010-1234-5678", "010-1234-5678_b", "a__010-1234-5678", "1/2/3 4/5/6 7/8",
     "391231-4123456", "310101-3123456", resident("350101", "312345"),
 ]  # fmt: skip
 
@@ -278,6 +288,28 @@ def test_a_remark_may_touch_the_address_of_a_country():
     assert made.response == "[EMAIL](home), [EMAIL](집), [EMAIL].py, **[EMAIL]**"
 
 
+@pytest.mark.parametrize("number", ["010-1234-5678", "02 123 4567", "+82-10-1234-5678"])
+def test_emphasis_is_no_part_of_a_number(number):
+    made = Step(action="mask")(example(f"_{number}_, __{number}__, (_{number}_), **_{number}_**"))
+    assert made.response == "_[PHONE]_, __[PHONE]__, (_[PHONE]_), **_[PHONE]_**"
+
+
+def test_numbers_with_blanks_are_found_beside_each_other():
+    made = Step(action="mask")(example("02 123 4567 02 234 5678, 010 1234 5678 010 2345 6789 1"))
+    assert made.response == "[PHONE] [PHONE], [PHONE] [PHONE] 1"
+
+
+@pytest.mark.parametrize("around", ["N'{}'", "E'{}'", "n'{}'", "X'{}'", "u'{}'"])
+def test_a_letter_before_a_quote_is_no_part_of_an_address(around):
+    made = Step(action="mask")(example(around.format("kim@mail.com")))
+    assert made.response == around.format("[EMAIL]")
+
+
+def test_addresses_without_anything_between_are_masked():
+    made = Step(action="mask")(example("kim@mail.comlee@mail.net, a@b.comc@d.come@f.org"))
+    assert made.response == "[EMAIL], [EMAIL]"
+
+
 def test_numbers_of_a_list_are_all_found():
     numbers = ("010-1234-5678", "02-123-4567", "+82-10-1234-5678", "211.234.100.5")
     for between in (",", ", ", "/", ";", "·", "\n"):
@@ -391,6 +423,11 @@ def test_hits_stand_apart_in_any_text(text):
         "1~",
         "34.64.0.0/10 ",
         "((1",
+        "/1",
+        "·1",
+        "a@a.comb",
+        "02 123 4567 ",
+        "_0",
         "-",
     ],
 )

@@ -9,7 +9,7 @@ term may be all of an answer.
 
 `identifier: true` also asks a language identifier (`py3langid`, with its model in its wheel:
 `pip install 'dollymix[language]'`), which tells languages of one script apart, such as `en` and
-`fr`; it judges texts of `least` letters or more, and only where it is sure.
+`fr`; it judges texts of `least` letters or more without their code, and only where it is sure.
 
 Filters: `language.other` (scripts), `language.identified`.
 """
@@ -99,7 +99,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
                 return "language.other", f"has {share:.0%} of its letters in {wanted}"
         if share is None or not self.identifier:
             return None
-        code, sureness = self._identify(without_code(text))
+        prose = without_code(text)
+        if self._share(prose) is None:
+            return None
+        code, sureness = self._identify(prose)
         if sureness < _SURE or code in self.languages:
             return None
         return "language.identified", f"is taken for `{code}`"

@@ -6,7 +6,8 @@
 * `leftovers.page_text`: the words of a chat page in a response: a line `Copy code`, `pythonCopy
   code`, `Regenerate response`, `Too many requests in 1 hour`.
 * `leftovers.refusal`: a response that begins with what the model is, or that it cannot answer:
-  `저는 AI 언어 모델입니다`, `As an AI language model, I`.
+  `저는 AI 언어 모델입니다`, `As an AI language model, I`; not the translation or another wording of
+  a text that does, nor an apology where a letter or a line of a dialogue was asked for.
 * `leftovers.placeholder`: a place of a template that nobody filled, but in code: `{{name}}`.
 * `leftovers.untranslated`: a Korean question that asks for no other language, and an answer without
   Hangul: a sentence of Latin words, or 16 letters of other scripts.
@@ -35,6 +36,7 @@ import msgspec
 from dollymix.example import Example
 from dollymix.ledger import Verdict, filtered
 from dollymix.prose import letters, without_code, without_fences
+from dollymix.refusals import refusal
 from dollymix.rewrite import texts
 from dollymix.text import normal_form, quoted
 
@@ -70,76 +72,6 @@ _PAGE_WORDS = (
     "Copy code", "복사", "复制代码", "Stop generating", "Regenerate r", "Too many requests",
     "ChatGPT ", "content policy",
 )  # fmt: skip
-# A model speaks of itself in an answer's first sentences; other talk of models is none.
-_MODEL = "(?:모델|어시스턴트|비서|챗봇)"
-_AI = "(?:인공 ?지능|AI)"
-_AI_MODEL = f"(?:{_AI}|언어) ?(?:언어 ?)?{_MODEL}"
-_IS = (
-    "(?: ?(?:입니다|이에요|예요|이다)|이?기 때문|이?므로|이?라서|이어서|여서|로서|이?며|이?고"
-    "|이?지만|이?니|이자|일 뿐)"
-)
-_I = "(?:저[는로에도의]|제가|나는)"
-_BEGINS = r"(?:\A|[.!?\n,만])[ \"'“‘]{0,2}(?:대규모 |텍스트 기반 )?"
-_SPEAKER = re.compile(
-    rf"(?:저는|나는)[^.\n]{{0,30}}{_AI_MODEL}(?: [A-Z][\w.-]{{0,20}}?|인 [\w.-]{{1,20}}?)?{_IS}"
-    rf"|제가[^.\n]{{0,12}}{_AI_MODEL}(?:이?기 때문|이?므로|이?라서|로서)"
-    rf"|저와 같은[^.\n]{{0,30}}{_AI_MODEL}"
-    rf"|(?:저는|나는|제가) (?:단지 |그저 |그냥 )?{_AI}{_IS}"
-    rf"|(?:{_AI}|언어)[^.\n]{{0,12}}{_MODEL}인 {_I}|{_AI}인 {_I}|{_AI}로서,? {_I}"
-    rf"|{_BEGINS}{_AI}[^.\n]{{0,12}} ?{_MODEL}(?:로서|이기 때문|이므로|이라서|입니다만)"
-    rf"|{_BEGINS}언어 ?모델로서[, ]"
-)
-_SPEAKER_WORDS = ("모델", "AI", "지능", "챗봇", "비서", "어시스턴트")
-_ENGLISH_SPEAKER = re.compile(
-    r"(?i)\bas an? (?:ai|artificial intelligence|large language|language)\b(?: language)?"
-    r"(?: model| assistant| chatbot)?,? ?I\b"
-    r"|\bI(?:['’]m| am) (?:just |only )?an? (?:ai|artificial intelligence|large language|language)"
-    r" (?:language )?(?:model|assistant|chatbot)"
-)
-_ENGLISH_SPEAKER_WORDS = ("an AI", "an ai", "rtificial", "anguage ")
-# An answer that refuses begins with it. 않을 수 없다 ("could not but") refuses nothing.
-_HELP = (
-    "(?:fulfil+|comply with|assist(?: you)?(?: with)?|help(?: you)?(?: with)?|complete|answer"
-    "|provide)"
-)
-_I_CANNOT = (
-    "I(?: cannot| can['’]t| can not| won['’]t| will not|(?:['’]m| am) (?:unable|not able) to)"
-)
-_REFUSES = re.compile(
-    r"(?:죄송|미안)[^\n]{0,120}"
-    r"(?:(?<!않을 )수[는가]? 없|드리지 못|불가능합|허용되지 않|답변하기 어렵)"
-    r"|(?:죄송|미안)[^\n]{0,40}(?:혐오|비난|비속|욕설|험담|성적인|발언)"
-    r"|(?:(?:저는|제가) [^.\n]{0,40}"
-    r"|(?:그|이|해당|그런|이런|요청하신) ?(?:요청|질문|내용)\S{0,3} )?"
-    r"(?:답변|대답|응답|제공|도와|도움|응)\S{0,3} ?(?:드릴|할|줄)? ?"
-    r"수[는가]? 없(?:습니다|어요|네요)"
-    rf"|(?i:I(?:['’]m| am) sorry,? but {_I_CANNOT}\b)"
-    rf"|(?i:(?:I(?:['’]m| am) )?sorry,? (?:but )?{_I_CANNOT} {_HELP}\b)"
-    rf"|(?i:{_I_CANNOT} {_HELP} (?:that|this|your|such)\b)"
-)
-_REFUSAL_WORDS = (
-    "sorry", "can", "not ", "won", "unable", "수 없", "수가 없", "수는 없", "죄송", "미안"
-)  # fmt: skip
-# A letter, a line of a story or a part that was asked for may apologise. It refuses nothing, but
-# where it says that it will not help, answer or write; also that, where a refusal was asked for.
-_ASKS_FOR_WORDS = re.compile(
-    r"(?:사과|거절|메일|편지|문자|메시지|쪽지|대사|대본|소설|이야기|동화)[^\n]{0,30}"
-    r"(?:써|쓰|작성|만들|적어|지어|문장|예문|표현)"
-    r"|(?i:(?:write|draft|compose|create|give|reply|say)\b[^\n]{0,60}"
-    r"(?:e-?mail|letter|message|apolog|declin|reject|story|dialog|speech))"
-)
-_ASKS_TO_REFUSE = re.compile("거절|사양|(?i:declin|reject|refus|turn(?:ing|s)? down)")
-_WILL_NOT_HELP = re.compile(
-    r"(?:(?:죄송|미안)[^\n]{0,80})?(?:"
-    r"(?:답변|대답|응답|응|도와|도움|작성|생성)\S{0,3} ?(?:드릴|할|줄|될)? ?"
-    r"|(?:그런|이런|그러한|이러한|해당) (?:요청|질문|내용|정보|글|이야기|행위)[^.\n]{0,20})"
-    r"(?:수[는가]? 없(?:습니다|어요|네요)|드리지 못합니다)"
-    rf"|(?i:(?:I(?:['’]m| am) )?sorry,? (?:but )?{_I_CANNOT}"
-    rf" (?:{_HELP} (?:that|this|such|any|your request|[a-z]{{3,20}}ing)"
-    r"|(?:write|create|generate|produce) (?:that|this|such|any|an?|content))\b)"
-    rf"|(?i:{_I_CANNOT} {_HELP} (?:that|this|such|your request)\b)"
-)
-_REFUSED_WITHIN = 300
 _EDGE = 40
 # Not the doubled braces of TeX, behind a command, an index or another pair.
 _PLACEHOLDER = re.compile(r"(?<![{}_^])\{\{ ?[^\W\d][\w .-]{0,38}\}\}(?!\})")
@@ -278,16 +210,8 @@ def _page_text(example: Example) -> _Found:
 
 
 def _refusal(example: Example) -> _Found:
-    text = example.response[:_REFUSED_WITHIN]
-    found = _REFUSES.match(text) if _holds(text, _REFUSAL_WORDS) else None
-    if found and _ASKS_FOR_WORDS.search(example.instruction):
-        is_asked = _ASKS_TO_REFUSE.search(example.instruction)
-        found = None if is_asked else _WILL_NOT_HELP.match(text)
-    if found is None and not text.isascii() and _holds(text, _SPEAKER_WORDS):
-        found = _SPEAKER.search(text)
-    if found is None and _holds(text, _ENGLISH_SPEAKER_WORDS):
-        found = _ENGLISH_SPEAKER.search(text)
-    return found and ("leftovers.refusal", f"`response` says {quoted(found[0], 60)}")
+    said = refusal(example.instruction, example.context, example.response)
+    return ("leftovers.refusal", f"`response` says {quoted(said, 60)}") if said else None
 
 
 def _placeholder(example: Example) -> _Found:

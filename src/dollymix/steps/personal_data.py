@@ -6,8 +6,9 @@
 * `personal_data.business`: a Korean business registration number, with hyphens and the checksum:
   `[BUSINESS_NUMBER]`.
 * `personal_data.phone`: a Korean mobile, area or internet number, with 82 too; another country's
-  with `+` and its code: `[PHONE]`. Not behind a letter, nor a full stop that ends a Latin word
-  (`No.02-...`), but words that call (`Tel.02-...`); nor behind `ISBN`, `UPC`, `EIN`, `버전`.
+  with `+` and its code: `[PHONE]`. Not figures of a row (`1 02 123 4567 890`), nor behind a letter
+  or a full stop that ends a Latin word (`No.02-...`), but words that call (`Tel.02-...`); nor
+  behind `ISBN`, `UPC`, `EIN`, `버전`.
 * `personal_data.card`: a payment card, 15 or 16 digits with Luhn's checksum: `[CARD]`.
 * `personal_data.email`: an e-mail address whose domain ends in a country or a common word (not in
   `md`, `py`, `sh`), but of `example.com` and its kin: `[EMAIL]`. Not a login (`ssh://root@...`).
@@ -44,6 +45,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
+from dollymix.emails import addresses
 from dollymix.example import Example
 from dollymix.ledger import Verdict, filtered
 from dollymix.rewrite import rewritten, texts
@@ -139,10 +141,12 @@ _DIGIT = "[0-9\uff10-\uff19]"
 _HYPHENS = "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
 # These also stand between words and in ranges, so they are no hyphens.
 _DASHES = "~\u2014\u2015\u223c\u301c\uff5e"
+_DOTS = "·\u2027\u30fb\u318d\uff65"
 _PLAIN = {
     **{0xFF10 + digit: str(digit) for digit in range(10)},
     **dict.fromkeys(map(ord, _HYPHENS), "-"),
     **dict.fromkeys(map(ord, _DASHES), "~"),
+    **dict.fromkeys(map(ord, _DOTS), "·"),
     0xA0: " ",
     0x3000: " ",
     0xFF08: "(",
@@ -152,19 +156,21 @@ _PLAIN = {
 # What may be a number of ours: eight digits or more with up to three separators between, or the
 # beginning of an IP address. One search settles nearly every text.
 _CANDIDATE = re.compile(
-    f"{_DIGIT}(?:(?:[ .()\xa0\u3000\uff08\uff09{_DASHES}{_HYPHENS}-]{{0,3}}{_DIGIT}){{7,}}"
+    f"{_DIGIT}(?:(?:[ ./()\xa0\u3000\uff08\uff09{_DASHES}{_DOTS}{_HYPHENS}-]{{0,3}}{_DIGIT}){{7,}}"
     r"|[0-9]{0,2}(?:\.[0-9]{1,3}){3}"
     r"|[0-9A-Fa-f]{3}:[0-9A-Fa-f:]{6,34})"
 )
 # A hyphen before a number makes it a part of another where it joins the two.
-_BEFORE = "(?<![0-9A-Za-z_])(?<![0-9A-Za-z_]-)"
-_BEHIND = "(?![0-9A-Za-z_])"
+# An underscore does so between two, but not as Markdown's emphasis.
+_NO_NAME = "(?<![0-9A-Za-z]_)(?<![0-9A-Za-z]__)(?<![0-9A-Za-z_]-)"
+_BEFORE = f"(?<![0-9A-Za-z]){_NO_NAME}"
+_BEHIND = "(?!_{0,2}[0-9A-Za-z])"
 _REGISTRATION = re.compile(
     f"{_BEFORE}([0-9]{{2}})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])( ?- ?| |)([1-8])([0-9]{{6}})"
     f"(?!-){_BEHIND}"
 )
 _BUSINESS = re.compile(f"{_BEFORE}[0-9]{{3}}-[0-9]{{2}}-[0-9]{{5}}(?!-){_BEHIND}")
-_BETWEEN = "(?: ?- ?| |)"
+_BETWEEN = "(?: ?- ?| {0,2})"
 _LAST_EIGHT = f"[0-9]{{3,4}}{_BETWEEN}[0-9]{{4}}"
 _AREA = "0(?:2|[3-6][1-5]|70|50[0-9])"
 _COUNTRY = (
@@ -175,17 +181,20 @@ _COUNTRY = (
 _NO_DATE = "(?!(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?![0-9]))"
 _PHONE = re.compile(
     rf"(?<![0-9+])(?:"
-    r"01[016789]\.[0-9]{3,4}\.[0-9]{4}"
-    rf"|(?:01[016789]|{_AREA})~[0-9]{{3,4}}~[0-9]{{4}}"
+    r"01[016789]\. ?[0-9]{3,4}\. ?[0-9]{4}"
+    r"|(?<!/)01[016789]/[0-9]{3,4}/[0-9]{4}(?!/)"
+    rf"|(?:01[016789]|{_AREA})(?:~[0-9]{{3,4}}~|·[0-9]{{3,4}}·)[0-9]{{4}}"
     rf"|(?:\(01[016789]\) ?|01[016789](?:\) ?|{_BETWEEN})){_LAST_EIGHT}"
-    rf"|(?:\({_AREA}\) ?|{_AREA}(?:\) ?| ?[.-] ?| ))[0-9]{{3,4}}(?: ?[.-] ?| )[0-9]{{4}}"
+    rf"|(?:\({_AREA}\) {{0,2}}|{_AREA}(?:\) {{0,2}}| ?[.-] ?| ))"
+    r"[0-9]{3,4}(?: ?[.-] ?| )[0-9]{4}"
     rf"|(?<!/)02[1-9][0-9]{{6,7}}"
     rf"|(?:\+|00)82[ .-]?(?:\(0\)|0)?[ .-]?[0-9]{{1,2}}{_BETWEEN}{_LAST_EIGHT}"
-    rf"|\(\+82\) ?(?:\(0\)|0)?[0-9]{{1,2}}{_BETWEEN}{_LAST_EIGHT}"
+    r"|(?:\+|00)82\.0?[0-9]{1,2}\.[0-9]{3,4}\.[0-9]{4}"
+    rf"|(?:\(\+?|\+)82\) ?(?:\(0\)|0)?[0-9]{{1,2}}{_BETWEEN}{_LAST_EIGHT}"
     rf"|(?:\+|00)82[ .-]?\([0-9]{{1,2}}\){_BETWEEN}{_LAST_EIGHT}"
     rf"|82[ .-]?0?10{_BETWEEN}{_LAST_EIGHT}"
     r"|82-0?(?:2|[3-6][1-5]|70)-[0-9]{3,4}-[0-9]{4}"
-    rf"|0(?:2|[3-6][1-5])[)-] ?{_NO_DATE}[1-9][0-9]{{6,7}}"
+    rf"|(?:\(0(?:2|[3-6][1-5])\)|0(?:2|[3-6][1-5])[)-]) ?{_NO_DATE}[1-9][0-9]{{6,7}}"
     # A country's code by itself, or all digits together: `+100 200 300` is a sum.
     rf"|\+1[ .-]?(?:\([2-9][0-9]{{2}}\)|[2-9][0-9]{{2}})[ .-]?[0-9]{{3}}[ .-]?[0-9]{{4}}"
     rf"|\+{_COUNTRY}[1-9][0-9]{{6,13}}"
@@ -196,7 +205,7 @@ _PHONE = re.compile(
 # What a phone number stands behind: no part of a word or number, and a full stop only where that
 # ends no Latin word; but words that call may touch it: `fax02-123-4567`, `T.02-123-4567`.
 _CALLED = re.compile(
-    r"(?:(?<![0-9A-Za-z_.])(?<![0-9A-Za-z_]-)|[^\s0-9A-Za-z_]\."
+    rf"(?:(?<![0-9A-Za-z.]){_NO_NAME}|[^\s0-9A-Za-z_]\."
     r"|(?<![A-Za-z])(?i:(?:tel|fax|hp|cp|ph|mob|mobile|cell|contact|office"
     r"|(?:cell|hand|smart|tele)?phone)(?:[. ]?no)?\.?)"
     r"|(?<![A-Za-z])(?:[TMHF]|(?i:[CDFHMOPT])\.))\Z"
@@ -205,6 +214,10 @@ _NO_PHONE = re.compile(
     r"(?i)(?:(?<![A-Za-z])(?:ISBN(?:[ -]?\(?1[03]\)?)?|UPC|EAN|EIN|ver|version)[ .:#(-]{0,3}"
     r"|(?:버전|바코드|책 ?번호|도서 ?번호)[ .:#-]{0,3}|(?<![가-힣])제)\Z"
 )
+# Figures of a row, of which blanks alone make a number of an area.
+_FIGURES = re.compile("0[2-6][0-9]? [0-9]{3,4} [0-9]{4}")
+_FIGURE_BEFORE = re.compile("(?<![0-9-])[0-9]{1,3} \\Z")
+_FIGURE_BEHIND = re.compile(r" [1-9][0-9]{0,3}(?:[\s,.]|\Z)")
 _CARD = re.compile(
     f"{_BEFORE}(?<!\\.)(?:"
     r"[2-69][0-9]{3}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}"
@@ -223,34 +236,6 @@ _VERSION = re.compile(
     r"(?i)(?:§|==|version|firmware|driver|(?<![A-Za-z])(?:v|ver|release|build|fig|figure|table"
     r"|(?:sub)?section|chapter)|버전|펌웨어|드라이버|빌드|그림|(?<![가-힣])[표제])[ .:=#]{0,3}\Z"
 )
-# What domains end in: countries (`md`, `py` and `sh` are endings of files, and more often) and
-# others. Another ending, as in `a@b.shape`, is code or a file's.
-_COUNTRIES = (
-    "a[c-gilmoq-uwxz]|b[abd-jmnorstwyz]|c[acdf-ik-oru-z]|d[ejkmoz]|e[cegrstu]|f[ijkmor]"
-    "|g[adefghilmnpqrstuwy]|h[kmnrtu]|i[delmnoqrst]|j[emop]|k[eghimnprwyz]|l[abcikrstuvy]"
-    "|m[aceghklmnopqrstuvwxyz]|n[acefgilopruz]|om|p[aefghklmnrstw]|qa|r[eosuw]"
-    "|s[abcdegiklmnorstuvxyz]|t[cdfghjklmnortvwz]|u[agksyz]|v[aceginu]|w[fs]|y[et]|z[amw]"
-)
-_OTHERS = (
-    "academy|agency|app|art|asia|biz|blog|center|cloud|club|company|design|dev|digital|email|global"
-    "|group|info|int|life|live|ltd|media|mil|mobi|museum|name|network|news|online|page|pro|school"
-    "|seoul|services|shop|site|social|software|solutions|space|store|studio|systems|team|tech|today"
-    "|top|travel|university|vip|website|wiki|work|world|xyz"
-)
-# Latin letters or others, as a word may touch it. Other endings may be code: `x@w.to(device)`.
-_HOST = (
-    r"[@＠](?:(?:[0-9A-Za-z\u00c0-\u024f-]{1,63}\.){1,8}|(?:(?:[^\W_A-Za-z]|-){1,63}\.){1,8})"
-    r"(?:(?i:com|net|org|edu|gov|kr|cn|de|fr|jp|uk|xn--3e0b707e)|한국"
-    rf"|(?i:{_COUNTRIES}|{_OTHERS})(?![._]_?[0-9A-Za-z]|[(\[](?![가-힣])))(?!-?[0-9A-Za-z])"
-)
-_DOMAIN = re.compile(f"{_HOST}(?:{_HOST})*")
-_LOCAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._%+-")
-_LONGEST_LOCAL = 64
-# What stands before an `@` in code (`this@Main.name`) and in the address of a repository.
-_NO_LOCALS = frozenset(("break", "continue", "git", "return", "super", "this"))
-_RESERVED = re.compile(r"(?i)[@＠](?:.*\.)?example\.(?:com|org|net|co\.kr)\Z")
-# A name, with a password or not, in the address of a page or a host.
-_LOGIN = re.compile(r"(?<!mailto)://[0-9A-Za-z._~%!$*+-]*(?::[^\s/?#,]*)?\Z")
 # A sign or a bracket may open a number; what stands before that is looked at, too.
 _OPENS_BEFORE = 2
 _SEEN_BEFORE = 14
@@ -264,7 +249,7 @@ def _found(text: str, wanted: frozenset[str]) -> list[_Found]:
     """What is found in the text, from left to right, none over another."""
     found: list[_Found] = []
     if "email" in wanted and ("@" in text or "＠" in text):
-        found += _emails(text)
+        found += (_Found(start, end, "email") for start, end in addresses(text))
     for candidate in _CANDIDATE.finditer(text):
         first = max(0, candidate.start() - _SEEN_BEFORE)
         # Some characters behind are seen, so that a number which goes on is none.
@@ -283,41 +268,6 @@ def _found(text: str, wanted: frozenset[str]) -> list[_Found]:
         if not apart or hit.start >= apart[-1].end:
             apart.append(hit)
     return apart
-
-
-def _emails(text: str) -> Iterator[_Found]:
-    for found in _DOMAIN.finditer(text):
-        start = _local_start(text, found.start(), text[found.end() : found.end() + 1])
-        is_code = start == found.start() or text[start : found.start()] in _NO_LOCALS
-        if is_code or _RESERVED.match(found[0]):
-            continue
-        if not _LOGIN.search(text, max(0, start - _LONGEST_LOCAL), start):
-            yield _Found(start, found.end(), "email")
-
-
-def _local_start(text: str, end: int, behind: str) -> int:
-    """Where the part of an address before its `@` begins. Letters of other scripts are of it where
-    it has no others: with them, they are the word before it."""
-    start, least = end, max(0, end - _LONGEST_LOCAL)
-    while start > least and (text[start - 1] in _LOCAL or _is_within(text, start - 1, behind)):
-        start -= 1
-    while start < end and text[start] in ".-%+":
-        start += 1
-    while start == end or not text[start:end].isascii():
-        if start <= least or not text[start - 1].isalpha():
-            break
-        start -= 1
-    return start
-
-
-def _is_within(text: str, at: int, behind: str) -> bool:
-    """Whether a character is an accented letter, or an apostrophe between letters (`o'brien`); in
-    `b'kim@mail.com'` it is a quote."""
-    if text[at] not in "'’":
-        return "\u00c0" <= text[at] <= "\u024f"
-    letter = text[at - 1 : at]
-    is_quote = text[at] == behind and letter in "bfruBFRU"
-    return letter.isalpha() and letter <= "\u024f" and text[at + 1].isalpha() and not is_quote
 
 
 def _registrations(text: str, start: int) -> Iterator[_Found]:
@@ -355,9 +305,18 @@ def _phones(text: str, start: int) -> Iterator[_Found]:
         begin, seen = found.start(), max(0, found.start() - _SEEN_BEFORE)
         called = _CALLED.search(text, seen, begin) and not _NO_PHONE.search(text, seen, begin)
         start = begin + 1
-        if called and 9 <= digits <= 15:
+        if called and 9 <= digits <= 15 and not _is_of_a_row(found, text):
             start = found.end()
             yield _Found(begin, start, "phone")
+
+
+def _is_of_a_row(found: re.Match[str], text: str) -> bool:
+    """Whether it is spelled with blanks alone, and another figure stands beside it."""
+    begin, end = found.span()
+    return _FIGURES.fullmatch(found[0]) is not None and bool(
+        _FIGURE_BEFORE.search(text, max(0, begin - _SEEN_BEFORE), begin)
+        or _FIGURE_BEHIND.match(text, end)
+    )
 
 
 def _addresses(text: str, start: int) -> Iterator[_Found]:
