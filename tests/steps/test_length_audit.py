@@ -146,7 +146,11 @@ def test_what_the_response_alone_passes_is_cut(words):
 @given(st.text(min_size=1, max_size=40))
 def test_without_a_tokenizer_bytes_are_counted(text):
     example = Example(instruction=text, response=text, origin=ORIGIN)
-    assert Step().measure(example)[1:4] == (len(text.encode()), 0, len(text.encode()))
+    step = Step(limits=(1,))
+    found = step.measure(example)
+    assert found[1:4] == (len(text.encode()), 0, len(text.encode()))
+    ((_, message, _),) = step.judge(dict(zip(step.measures, found, strict=True)))
+    assert "longer than 1 tokens (each byte counted as one): TRL" in message
 
 
 @pytest.mark.parametrize(

@@ -70,12 +70,13 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def judge(self, counts: dict[str, int]) -> list[Finding]:
         """A warning for each limit that some example passes."""
         found = []
+        unit = "tokens" if self.tokenizer else "tokens (each byte counted as one)"
         for limit in self.limits:
             over, prompts = counts[f"over_{limit}"], counts[f"prompt_over_{limit}"]
             if over:
                 message = (
                     f"{over:,} of {counts['examples']:,} examples are longer than {limit:,} "
-                    f"tokens: TRL would cut {over - prompts:,} and drop {prompts:,} (cut "
+                    f"{unit}: TRL would cut {over - prompts:,} and drop {prompts:,} (cut "
                     f"{over:,} with the loss on the prompt, too), "
                     f"Axolotl and ms-swift drop {over:,}, LLaMA-Factory cut {over:,}"
                 )
