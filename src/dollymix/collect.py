@@ -17,8 +17,9 @@ from dollymix import blocks
 from dollymix.convert import Converter, Fault, Placed, UnitResult, unreadable_file
 from dollymix.engine.local import engine
 from dollymix.errors import BuildError, InputError
-from dollymix.example import Dolly, Origin, identifier
+from dollymix.example import Origin, identifier
 from dollymix.export import Shards, dropped_line
+from dollymix.formats import dolly
 from dollymix.framing import Framing, Input, Unit
 from dollymix.framing.streams import place_of, show
 from dollymix.framing.units import Units
@@ -344,8 +345,8 @@ class Conversion:
         }
         if example.flags:
             why["flags"] = example.flags
-        line = Dolly(example.instruction, example.context, example.response, example.category)
-        return dropped_line(place, why, msgspec.json.encode(line) + b"\n")
+        line = msgspec.json.encode(dolly.render(example)) + b"\n"
+        return dropped_line(place, why, line)
 
 
 def _tail(broken: UnitResult, fault: Fault) -> UnitResult:

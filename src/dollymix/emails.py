@@ -45,7 +45,7 @@ _RESERVED = re.compile(r"(?i)[@＠](?:.*\.)?example\.(?:com|org|net|co\.kr)\Z")
 _LOGIN = re.compile(r"(?<!mailto)://[0-9A-Za-z._~%!$*+-]*(?::[^\s/?#,]*)?\Z")
 
 
-def addresses(text: str) -> Iterator[tuple[int, int]]:
+def email_addresses(text: str) -> Iterator[tuple[int, int]]:
     """Where each address begins and ends, from left to right."""
     for found in _DOMAIN.finditer(text):
         start = _local_start(text, found.start(), text[found.end() : found.end() + 1])

@@ -8,7 +8,8 @@ import msgspec
 
 from dollymix import formats, oddities, steps
 from dollymix.detect import sample_records
-from dollymix.example import Dolly, Example, Origin
+from dollymix.example import Example, Origin
+from dollymix.formats import dolly
 from dollymix.plan import make_plan, read_recipe, reading_of
 from dollymix.text import shortened
 
@@ -89,8 +90,7 @@ def preview(source: Any, *, overrides: dict[str, str] | None = None) -> list[Pre
 
 def _odd(example: Example) -> list[str]:
     """What is odd in the texts of an example that stays."""
-    line = Dolly(example.instruction, example.context, example.response, example.category)
-    text = msgspec.json.encode(line)
+    text = msgspec.json.encode(dolly.render(example))
     return oddities.find(text, [len(text)]).get(0, [])
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from dollymix.text import holds_any
+
 # So much is looked at, without blanks and marks that open a quotation.
 _SEEN = 300
 _OPENERS = " \t\r\n\u00a0\u3000\"'“”‘’「『*>"
@@ -203,7 +205,7 @@ def _refused(instruction: str, text: str) -> str | None:
         found = _ENGLISH_REFUSES.match(text)
         said = found and found[0]
     else:
-        said = _in_korean(text) if _holds(text, _KOREAN_WORDS) else None
+        said = _in_korean(text) if holds_any(text, _KOREAN_WORDS) else None
     if said is None or not _ASKS_FOR_WORDS.search(instruction):
         return said
     if _ASKS_TO_REFUSE.search(instruction):
@@ -248,9 +250,9 @@ def _declines(sentence: str) -> bool:
 def _spoken(text: str) -> str | None:
     """What a model says of itself."""
     found = None
-    if not text.isascii() and _holds(text, _SPEAKER_WORDS):
+    if not text.isascii() and holds_any(text, _SPEAKER_WORDS):
         found = _SPEAKER.search(text)
-    if found is None and _holds(text, _ENGLISH_SPEAKER_WORDS):
+    if found is None and holds_any(text, _ENGLISH_SPEAKER_WORDS):
         found = _ENGLISH_SPEAKER.search(text)
     return found and found[0]
 
@@ -260,11 +262,3 @@ def _is_reworded(instruction: str, context: str, *said: re.Pattern[str]) -> bool
     if not _ASKS_TO_REWORD.search(instruction):
         return False
     return any(pattern.search(text) for pattern in said for text in (instruction, context))
-
-
-def _holds(text: str, words: tuple[str, ...]) -> bool:
-    """True where one of the words stands in the text; a plain loop, since this is done most."""
-    for word in words:  # noqa: SIM110
-        if word in text:
-            return True
-    return False

@@ -43,6 +43,14 @@ def is_blank(text: str) -> bool:
     )
 
 
+def holds_any(text: str, words: tuple[str, ...]) -> bool:
+    """True where one of the words stands in the text; a plain loop, since this is done most."""
+    for word in words:  # noqa: SIM110
+        if word in text:
+            return True
+    return False
+
+
 def normal_form(text: str) -> str:
     """The form in which texts are compared: NFC, case folded, invisible characters gone, each run
     of white space one blank. NFKC is not used, since ① and ㄱ are content."""

@@ -410,6 +410,11 @@ def test_a_formula_is_its_tex(case):
     assert converted(source, to="text") == f"식 {expected}"
 
 
+def test_private_characters_of_a_formula_stay():
+    tex = "<math><mi>z</mi><annotation>\U00100000^2</annotation></math>"
+    assert converted(f"<p>식 {tex}</p>") == "식 $\U00100000^2$"
+
+
 def test_a_part_of_a_formula_keeps_its_meaning():
     assert (
         converted("<mrow><mi>x</mi><mo>=</mo><mfrac><mi>a</mi><mi>b</mi></mfrac></mrow>") == "x=a/b"

@@ -199,15 +199,16 @@ def _reading(element: Any, out: Blocks) -> None:
 def _formula(element: Any, out: Blocks) -> None:
     """A formula becomes one run, since a part of its source is none of its line."""
     form = out.form
-    tex = squeezed(MARKS.sub("", tex_of(element)))
-    text = tex or squeezed(in_line(element)) or squeezed("".join(element.itertext()))
-    if not form.marked:
-        out.line.append(_in_dollars(text, form) if tex else text)
-        return
     whole = "".join(element.itertext())
+    said = [tex_of(element), in_line(element), whole]
+    if form.marked:
+        said = [MARKS.sub("", text) for text in said]
+    tex, in_one_line, as_it_stands = map(squeezed, said)
+    text = _in_dollars(tex, form) if tex else in_one_line or as_it_stands
+    if not form.marked:
+        out.line.append(text)
+        return
     form.left_out.append(whole)
-    text = MARKS.sub("", text)
-    text = _in_dollars(text, form) if tex else text
     runs = numbers_in([whole])
     if runs:
         first, last = min(runs), max(runs)

@@ -18,8 +18,7 @@ from dollymix.markup.names import BLOCK_NAMES, CELLS, HEADINGS, LISTS, SECTIONS
 from dollymix.markup.source import BREAK, Cut, cut
 from dollymix.markup.tags import edge_names, names_in
 
-_ROW_NAMES = SECTIONS | {"tr"}
-_TABLE_NAMES = _ROW_NAMES | {"table"}
+_TABLE_NAMES = SECTIONS | {"tr", "table"}
 _ITEM_NAMES = LISTS | {"li"}
 _WHOLE_NAMES = frozenset(("table", "pre"))
 _CALLS = 10_000
@@ -130,12 +129,14 @@ class Page(NamedTuple):
         names = edge_names(self.source[max(start, self.ends[run]) : end])
         if in_cell and gap.lstrip().startswith("|"):
             return at
-        is_row = not _TABLE_NAMES.isdisjoint(names_in(self.source[start : self.ends[run]]))
-        if "pre" in names or ("table" in names and is_row):
-            return at + len(gap.partition("\n\n")[0].rstrip())
-        if names & _ROW_NAMES and is_row:
-            return at + len(gap.partition("\n")[0].rstrip())
-        return at
+        if "pre" not in names and not (names & _TABLE_NAMES and self._opens_row(run, start)):
+            return at
+        parting = "\n\n" if names & _WHOLE_NAMES else "\n"
+        return at + len(gap.partition(parting)[0].rstrip())
+
+    def _opens_row(self, run: int, start: int) -> bool:
+        """Whether the row that ends with a run begins in the part from `start` on, too."""
+        return not _TABLE_NAMES.isdisjoint(names_in(self.source[start : self.ends[run]]))
 
     def _inside(self, run: int, place: int, *, behind: bool) -> int | None:
         """The place in a run of the text: so many characters that are not blank stand before it."""
@@ -171,7 +172,7 @@ def _is_open(names: list[str], wanted: Collection[str]) -> bool:
 
 def _line_cut(gap: str, names: set[str], *, at_start: bool) -> int | None:
     """Where in the signs before a run those of its block begin: `| `, `- `, `## `."""
-    if names.isdisjoint(_WHOLE_NAMES | _ROW_NAMES | _ITEM_NAMES | HEADINGS):
+    if names.isdisjoint(_WHOLE_NAMES | _TABLE_NAMES | _ITEM_NAMES | HEADINGS):
         return None
     parting = "\n\n" if "pre" in names else "\n"
     found = gap.rfind(parting)

@@ -92,15 +92,16 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
     def _judge(self, text: str) -> tuple[str, str] | None:
         share = self._share(text)
-        if share is not None and share < self.share:
-            share = self._share(without_code(text))
-            if share is not None and share < self.share:
-                wanted = " or ".join(self._scripts)
-                return "language.other", f"has {share:.0%} of its letters in {wanted}"
-        if share is None or not self.identifier:
+        if share is None or (share >= self.share and not self.identifier):
             return None
         prose = without_code(text)
-        if self._share(prose) is None:
+        share_of_prose = self._share(prose)
+        if share_of_prose is None:
+            return None
+        if max(share, share_of_prose) < self.share:
+            wanted = " or ".join(self._scripts)
+            return "language.other", f"has {share_of_prose:.0%} of its letters in {wanted}"
+        if not self.identifier:
             return None
         code, sureness = self._identify(prose)
         if sureness < _SURE or code in self.languages:

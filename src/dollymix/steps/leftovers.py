@@ -38,7 +38,7 @@ from dollymix.ledger import Verdict, filtered
 from dollymix.prose import letters, without_code, without_fences
 from dollymix.refusals import refusal
 from dollymix.rewrite import texts
-from dollymix.text import normal_form, quoted
+from dollymix.text import holds_any, normal_form, quoted
 
 Name = Literal[
     "template_token",
@@ -162,7 +162,7 @@ def _template_token(example: Example) -> _Found:
         if not ("<" in text or "[" in text):
             continue
         found = _edge_token(text)
-        if found is None and _holds(text, _TOKEN_PIECES) and _TOKEN.search(text):
+        if found is None and holds_any(text, _TOKEN_PIECES) and _TOKEN.search(text):
             match = _TOKEN.search(without_fences(text))
             found = match and match[0]
         if found:
@@ -182,14 +182,6 @@ def _may_hold(example: Example, mark: str) -> bool:
     )
 
 
-def _holds(text: str, words: tuple[str, ...]) -> bool:
-    """True where one of the words stands in the text; a plain loop, since this is done most."""
-    for word in words:  # noqa: SIM110
-        if word in text:
-            return True
-    return False
-
-
 def _edge_token(text: str) -> str | None:
     """The mark of a sequence at an edge; in between, and in pairs, it is HTML's for a strike."""
     ends = text[-_EDGE:].rstrip().endswith("</s>")
@@ -203,7 +195,7 @@ def _edge_token(text: str) -> str | None:
 
 def _page_text(example: Example) -> _Found:
     text = example.response
-    if not _holds(text, _PAGE_WORDS):
+    if not holds_any(text, _PAGE_WORDS):
         return None
     found = _PAGE.search(text)
     return found and ("leftovers.page_text", f"`response` holds `{found[0].strip()}`")

@@ -45,7 +45,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from dollymix.emails import addresses
+from dollymix.emails import email_addresses
 from dollymix.example import Example
 from dollymix.ledger import Verdict, filtered
 from dollymix.rewrite import rewritten, texts
@@ -249,7 +249,7 @@ def _found(text: str, wanted: frozenset[str]) -> list[_Found]:
     """What is found in the text, from left to right, none over another."""
     found: list[_Found] = []
     if "email" in wanted and ("@" in text or "＠" in text):
-        found += (_Found(start, end, "email") for start, end in addresses(text))
+        found += (_Found(start, end, "email") for start, end in email_addresses(text))
     for candidate in _CANDIDATE.finditer(text):
         first = max(0, candidate.start() - _SEEN_BEFORE)
         # Some characters behind are seen, so that a number which goes on is none.
